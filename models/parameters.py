@@ -1,0 +1,122 @@
+"""What a training can be told: one frozen model per model type, with ranges and a line of help a field.
+
+The same object is the YAML file, the flow's parameter and the form in the Prefect UI. A field whose best
+value depends on the architecture takes the template's own when it is not given.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.catalog import TEMPLATES, template
+from models.runtime.faults import Fault, choices
+
+
+def by_template(name: str, **limits: Any) -> Any:
+    """A field that takes its default from the template chosen, so that it is empty in a form."""
+    return Field(default_factory=lambda given: TEMPLATES[given["template"]].defaults[name], **limits)
+
+
+class Parameters(BaseModel):
+    """What every training can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    template: str
+    image_size: int = by_template("image_size", ge=32, le=1280, multiple_of=32)
+    """Pixels. A classifier sees a square of this side; a detector pictures whose longer side is this."""
+    batch_size: int = by_template("batch_size", ge=1, le=256)
+    """Pictures a training step."""
+    epochs: int = by_template("epochs", ge=1, le=1000)
+    """Times every training picture is seen."""
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    """AdamW, or SGD with Nesterov momentum 0.9."""
+    learning_rate: float = by_template("learning_rate", gt=0, le=10)
+    """At its highest, after the warm-up."""
+    weight_decay: float = Field(0.05, ge=0, le=1)
+    """Pulls weights (not biases, nor norms) towards zero."""
+    warmup_steps: int = Field(100, ge=0, le=100_000)
+    """Steps in which the learning rate rises from near 0; at most a quarter of the training."""
+    schedule: Literal["cosine", "steps", "constant"] = "cosine"
+    """After the warm-up: a cosine to 1 % of the learning rate, a tenth at 2/3 and 8/9 of the steps, or flat."""
+    augmentation: Literal["none", "light", "flip", "strong"] = "flip"
+    """How training pictures vary. light: colour, scale, place. flip: light and mirrored left-right. strong: more of all."""
+    weights: str = "none"
+    """Start from: `none` (nothing), `pretrained` (torchvision's, fetched when not in its cache), or a .safetensors file."""
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the arithmetic in training. bfloat16 is faster where the processor has it."""
+    early_stopping_epochs: int = Field(0, ge=0, le=1000)
+    """Stop when the validation metric has not improved for so many epochs. 0: never."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_template(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("template"), str):
+            try:
+                template(given["template"])
+            except Fault as fault:
+                raise ValueError(str(fault)) from None
+        return given
+
+    @model_validator(mode="after")
+    def _within_limits(self) -> Self:
+        for name, (low, high) in TEMPLATES[self.template].limits.items():
+            if not low <= getattr(self, name) <= high:
+                span = f"{low} to {high}" if low != high else f"{low} alone"
+                raise ValueError(f"{name}: {self.template} takes {span}, got {getattr(self, name)}")
+        return self
+
+
+class ClassifierParameters(Parameters):
+    """How to train a visual classifier."""
+
+    template: Literal["resnet18"] = "resnet18"
+    """The architecture."""
+    concepts_mutually_exclusive: bool = True
+    """True: one concept a picture (softmax). False: any number of them (sigmoid, one yes-or-no each)."""
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+    """Share of each label spread over all concepts: less overconfidence."""
+
+
+class DetectorParameters(Parameters):
+    """How to train a visual detector."""
+
+    template: Literal["fcos_light", "ssdlite320_mobilenet_v3_large"] = "fcos_light"
+    """The architecture."""
+    nms_iou: float = Field(0.6, gt=0, lt=1)
+    """Of two boxes of one concept that overlap more (intersection over union), the surer one stays."""
+    max_detections: int = Field(100, ge=1, le=1000)
+    """At most so many boxes a picture."""
+
+
+BY_TYPE: dict[str, type[Parameters]] = {
+    "visual-classifier": ClassifierParameters,
+    "visual-detector": DetectorParameters,
+}
+
+
+def parameters(given: dict[str, Any], where: str = "parameters") -> Parameters:
+    """Checked parameters of the type that `given["template"]` belongs to.
+
+    Raises Fault that names every field at fault, what was given and what is allowed.
+    """
+    kind = BY_TYPE[template(given.get("template", "")).type]
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        entries = [entry for entry in error.errors() if entry["type"] != "default_factory_not_called"]
+        faults = [_sentence(kind, entry) for entry in entries]
+        raise Fault(f"{where}: " + "; ".join(faults)) from None
+
+
+def _sentence(kind: type[Parameters], error: Any) -> str:
+    name = ".".join(str(part) for part in error["loc"]) or "template"
+    if error["type"] == "extra_forbidden":
+        return f"{name}: no such parameter. {choices(name, kind.model_fields)}"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{name}: {error['msg'].lower()}, got {error['input']!r}"

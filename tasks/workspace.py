@@ -1,0 +1,38 @@
+"""Where this clone keeps things, and the settings of other people's programs: one place for both."""
+
+import os
+from pathlib import Path
+
+# No program we start may call home: telemetry, version checks, analytics.
+SILENT = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "SCARF_NO_ANALYTICS": "true",
+}
+
+
+def root() -> Path:
+    """The project's root: SIGHTLINE_ROOT if set (tests, other disks), else the folder of this clone."""
+    given = os.environ.get("SIGHTLINE_ROOT")
+    return Path(given).resolve() if given else Path(__file__).resolve().parents[1]
+
+
+def state() -> Path:
+    """Everything that a run leaves behind and git does not see: servers' databases, checkpoints, logs."""
+    return root() / ".sightline"
+
+
+def settle() -> None:
+    """Point Prefect, MLflow and DVC into this workspace and silence them. What the user has set stays.
+
+    Called before any of the three is imported: they read their settings once, at import.
+    """
+    for name, value in SILENT.items():
+        os.environ.setdefault(name, value)
+    os.environ.setdefault("PREFECT_HOME", str(state() / "prefect"))
+    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{state() / 'mlflow.db'}")
