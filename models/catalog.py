@@ -1,4 +1,4 @@
-"""The one table of model types and templates. A template is an architecture with its own defaults and limits."""
+"""The one table of model types and templates."""
 
 from __future__ import annotations
 

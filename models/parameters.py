@@ -40,11 +40,11 @@ class Parameters(BaseModel):
     warmup_steps: int = Field(100, ge=0, le=100_000)
     """Steps in which the learning rate rises from near 0; at most a quarter of the training."""
     schedule: Literal["cosine", "steps", "constant"] = "cosine"
-    """After the warm-up: a cosine to 1 % of the learning rate, a tenth at 2/3 and 8/9 of the steps, or flat."""
+    """After the warm-up: a cosine to 1 % of the learning rate, a tenth at 2/3 and 8/9 of the way, or flat."""
     augmentation: Literal["none", "light", "flip", "strong"] = "flip"
-    """How training pictures vary. light: colour, scale, place. flip: light and mirrored left-right. strong: more of all."""
+    """How training pictures vary: not, colour scale and place, those and mirrored, or more of all."""
     weights: str = "none"
-    """Start from: `none` (nothing), `pretrained` (torchvision's, fetched when not in its cache), or a .safetensors file."""
+    """Start from `none` (nothing), `pretrained` (torchvision's, online) or a .safetensors file."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
     precision: Literal["float32", "bfloat16"] = "float32"

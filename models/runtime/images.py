@@ -50,7 +50,7 @@ def decode(source: Path | str | bytes) -> Image.Image:
     except Image.DecompressionBombError as error:
         raise Fault(f"{where}: {error}") from None
     except Exception as error:
-        # Decoders raise whatever they like on broken bytes (OSError, SyntaxError, ValueError, struct.error, …).
+        # Decoders raise whatever they like on broken bytes: OSError, SyntaxError, struct.error, …
         raise Fault(f"{where}: cannot be decoded ({error})") from None
 
 

@@ -58,7 +58,7 @@ class Regions:
         _check("scores", self.scores, (count,), np.float32)
         _check("labels", self.labels, (count,), np.int64)
         _check_fractions("scores", self.scores)
-        if count and not (0 <= self.labels.min() and self.labels.max() < len(self.concepts)):
+        if count and (self.labels.min() < 0 or self.labels.max() >= len(self.concepts)):
             raise ValueError(
                 f"labels must index {len(self.concepts)} concepts, got {sorted(set(self.labels))}"
             )

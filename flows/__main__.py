@@ -1,0 +1,5 @@
+"""`python -m flows` is `sightline`."""
+
+from flows.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""The `sightline` command: each command a thin door to a flow or to a look at what there is.
+
+Imports nothing heavy: torch, mlflow and prefect come in when a command needs them.
+"""
+
+import sys
+
+import typer
+
+from flows.cli import nouns, path, training
+from flows.cli.output import fail
+from models.runtime.faults import Fault
+from tasks.workspace import settle
+
+app = typer.Typer(
+    help="Train, measure, ship and chain image classifiers and object detectors on your own machines.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+path.add_to(app)
+training.add_to(app)
+nouns.add_to(app)
+
+
+def main() -> None:
+    """Run the command line: exit 0 done, 1 failed, 2 wrong use."""
+    settle()
+    try:
+        app()
+    except Fault as fault:
+        fail(fault)
+    except KeyboardInterrupt:
+        sys.exit("stopped")

@@ -1,0 +1,95 @@
+"""What a command prints: one JSON object for scripts, or tables for people; all else on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+
+
+def say(text: str = "") -> None:
+    """A line on standard output."""
+    sys.stdout.write(text + "\n")
+
+
+def aside(text: str) -> None:
+    """A line on standard error: progress and hints, never data."""
+    sys.stderr.write(text + "\n")
+
+
+def fail(fault: Exception) -> NoReturn:
+    """The fault in its own words, and exit code 1."""
+    aside(f"error: {fault}")
+    sys.exit(1)
+
+
+def answer(value: Any, as_json: bool, human: str | None = None) -> None:
+    """One value: as a JSON object where asked, else as the text for people (default: a line a key)."""
+    plain = plainly(value)
+    if as_json:
+        say(json.dumps(plain, ensure_ascii=False, allow_nan=False, default=str))
+    elif human is not None:
+        say(human)
+    else:
+        for key, entry in plain.items():
+            say(f"{key}: {entry}")
+
+
+def plainly(value: Any) -> Any:
+    """Dicts, lists and scalars of a dataclass, a pydantic model or a mapping; not-a-number as null."""
+    if hasattr(value, "model_dump"):
+        value = value.model_dump(mode="json")
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, Mapping):
+        return {str(key): plainly(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plainly(entry) for entry in value]
+    if isinstance(value, float) and value != value:
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None, title: str = "") -> str:
+    """Rows as an aligned table, numbers to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(columns or (rows[0] if rows else []))
+    drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for name in names:
+        numeric = all(isinstance(row.get(name), int | float) or row.get(name) is None for row in rows)
+        drawn.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(row.get(name)) for name in names))
+    console = Console(file=sys.stdout)
+    with console.capture() as captured:
+        console.print(drawn)
+    return captured.get().rstrip("\n")
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def run(flow: Any, *given: Any, **named: Any) -> Any:
+    """Run a flow against the local servers (started when they are not up) and answer what it returns."""
+    from flows.cli.quiet import only_what_matters
+    from tasks.servers import ensure
+
+    ensure()
+    only_what_matters()
+    return flow(*given, **named)

@@ -1,0 +1,157 @@
+"""The main path's verbs: up, down, ingest, evaluate, compare, predict, pipeline, demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from flows.cli.output import Json, answer, run, say, table
+
+Threshold = Annotated[float | None, Option(min=0, max=1, help="Least score that counts; default: the model's own.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (up, down, ingest, evaluate, compare, predict, pipeline, demo):
+        app.command(epilog=EXAMPLES[command.__name__])(command)
+
+
+EXAMPLES = {
+    "up": "Example: sightline up",
+    "down": "Example: sightline down",
+    "ingest": "Example: sightline ingest photos/ --dataset roofs",
+    "evaluate": "Example: sightline evaluate roofs-detector@champion --split test",
+    "compare": "Example: sightline compare roofs-detector/1 roofs-detector/2",
+    "predict": "Example: sightline predict roofs-detector@champion new/ 'more/*.jpg' --draw",
+    "pipeline": "Example: sightline pipeline roofs",
+    "demo": "Example: sightline demo --seed 1",
+}
+
+
+def up(json: Json = False) -> None:
+    """Start the Prefect server, the MLflow server and a worker in the background, and deploy every flow."""
+    from tasks.servers import up
+
+    servers = up()
+    answer(servers, json, f"Prefect  {servers.prefect_ui}\nMLflow   {servers.mlflow_ui}\nStop them: sightline down")
+
+
+def down(json: Json = False) -> None:
+    """Stop what `sightline up` started, and nothing else."""
+    from tasks.servers import down
+
+    stopped = down()
+    answer({"stopped": stopped}, json, f"stopped: {', '.join(map(str, stopped)) or 'nothing was running'}")
+
+
+def ingest(
+    source: Annotated[str, Argument(help="Folder (or CSV, or COCO JSON) with the labelled pictures.")] = "",
+    dataset: Annotated[str, Option(help="What to call it: data/DATASET.")] = "",
+    format: Annotated[str, Option(help="auto, folder, voc, coco, yolo or csv.")] = "auto",
+    split: Annotated[str, Option(help="train/val/test where the source has none; default 80/10/10.")] = "",
+    tolerance: Annotated[str, Option(help="Share that may be left out before the ingest is refused.")] = "5%",
+    retry: Annotated[str, Option(help="A rejected.csv: take what was mended since.")] = "",
+    forget: Annotated[str, Option(help="Datasets that data.dvc may drop, when their files are nowhere.")] = "",
+    json: Json = False,
+) -> None:
+    """Bring labelled pictures in: checked, split, versioned. What is left out is listed with its reason."""
+    from flows.ingest import ingest as flow
+
+    if not dataset or not (source or retry):
+        raise typer.BadParameter("give a SOURCE and --dataset NAME (or --retry rejected.csv --dataset NAME)")
+    done = run(flow, source, dataset, format, split, share(tolerance), retry, forget)
+    answer(done, json, done.sentence())
+
+
+def share(given: str) -> float:
+    """`5%` or `0.05` as a fraction."""
+    try:
+        value = float(given.rstrip("%")) / (100 if given.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"{given!r} is no share: write 5% or 0.05", param_hint="--tolerance")
+    return value
+
+
+def evaluate(
+    model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")],
+    dataset: Annotated[str, Option(help="Default: the one it was trained on.")] = "",
+    split: Annotated[str, Option(help="train, val or test.")] = "test",
+    threshold: Threshold = None,
+    json: Json = False,
+) -> None:
+    """Measure a registered model on one split: numbers, tables, curves."""
+    from flows.evaluate import evaluate as flow
+
+    done = run(flow, model, dataset, split, threshold)
+    answer(done, json, told(done))
+
+
+def told(done) -> str:
+    """An evaluation for a person to read."""
+    lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images, threshold {done.threshold:.2f})"]
+    if done.seen_in_training:
+        lines.append(f"{done.seen_in_training} of these images were seen in training: not held-out numbers")
+    lines += [f"  {name:<24}{value:>10.4f}" for name, value in done.metrics.items()]
+    return "\n".join([*lines, "", table(done.per_concept), "", f"report: {done.report}"])
+
+
+def compare(
+    models: Annotated[list[str], Argument(help="NAME, NAME@alias or NAME/number, two or more.")],
+    dataset: Annotated[str, Option(help="Default: the one the first was trained on.")] = "",
+    split: Annotated[str, Option(help="train, val or test.")] = "test",
+    json: Json = False,
+) -> None:
+    """Set several models' numbers on the same images side by side."""
+    from flows.compare import compare as flow
+
+    rows = run(flow, models, dataset, split)
+    answer({"rows": rows}, json, table(rows))
+
+
+def predict(
+    model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")],
+    paths: Annotated[list[str], Argument(help="Files, folders or globs.")],
+    threshold: Threshold = None,
+    output: Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")] = "",
+    draw: Annotated[bool, Option("--draw", help="Also save every picture with its answer drawn on it.")] = False,
+    json: Json = False,
+) -> None:
+    """Answer for new pictures: JSON Lines, Parquet and, with --draw, pictures."""
+    from flows.predict import predict as flow
+
+    done = run(flow, model, paths, threshold, output, draw)
+    rejected = [f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"]]
+    human = "\n".join([f"{done['model']} answered for {done['images']} pictures: {done['output']}", *rejected])
+    answer(done, json, human)
+    if not done["images"]:
+        raise typer.Exit(1)
+
+
+def pipeline(
+    app: Annotated[str, Argument(help="An app's name, or its file.")],
+    json: Json = False,
+) -> None:
+    """One product's night: ingest, train, measure, and promote the model if it is better."""
+    from flows.pipeline import pipeline as flow
+
+    done = run(flow, app)
+    answer(done, json, done.why)
+
+
+def demo(
+    seed: Annotated[int, Option(min=0, help="Changes every picture, split and weight.")] = 0,
+    json: Json = False,
+) -> None:
+    """The whole path on handwritten digits: compose, ingest, train, measure, promote, predict."""
+    from flows.demo import demo as flow
+
+    summary = run(flow, seed)
+    story = Path(summary.pop("story"))
+    answer(summary, json, story.read_text(encoding="utf-8"))
+    if not json:
+        say()

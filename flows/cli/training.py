@@ -1,0 +1,120 @@
+"""`sightline train` and `sightline template`: what a training can be told, and telling it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from typer import Argument, Option
+
+from flows.cli.output import Json, answer, run, say, table
+from flows.cli.path import told
+from models.runtime.faults import Fault, choices
+
+KEYS = ("dataset", "name", "parameters")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(epilog="Example: sightline train train.yaml    sightline train --dataset roofs --template fcos_light")(
+        train
+    )
+    group = typer.Typer(help="What can be trained: architectures with their defaults.", no_args_is_help=True)
+    group.command("list", epilog="Example: sightline template list visual-detector")(list_templates)
+    group.command("show", epilog="Example: sightline template show fcos_light > train.yaml")(show_template)
+    app.add_typer(group, name="template")
+
+
+def train(
+    file: Annotated[Path | None, Argument(help="train.yaml: dataset, name, parameters.")] = None,
+    dataset: Annotated[str, Option(help="A dataset's name, or the folder of one checked out.")] = "",
+    template: Annotated[str, Option(help="An architecture: `sightline template list`.")] = "",
+    name: Annotated[str, Option(help="Of the model; default DATASET-classifier or DATASET-detector.")] = "",
+    set: Annotated[list[str] | None, Option(help="key=value, over the file's; may be repeated.")] = None,
+    json: Json = False,
+) -> None:
+    """Train a model on a dataset, register it, and measure it on the images held out."""
+    given = read_file(file) if file else {"parameters": {}}
+    dataset, name = dataset or given.get("dataset", ""), name or given.get("name", "")
+    wanted = dict(given.get("parameters") or {}) | assignments(set or [])
+    if template:
+        wanted["template"] = template
+    if not dataset or "template" not in wanted:
+        raise typer.BadParameter("give a train.yaml, or --dataset and --template")
+    from models.catalog import template as entry
+    from models.parameters import parameters
+
+    checked = parameters(wanted, str(file or "parameters"))
+    from flows.train import BY_TYPE
+
+    done = run(BY_TYPE[entry(checked.template).type], dataset, checked, name)
+    answer(done, json, told(done))
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """A train.yaml. Raises Fault that says what is wrong with it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Fault(f"{path}: {error.strerror.lower()}. `sightline template show NAME > {path}` makes one.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Fault(f"{path}: not YAML ({error})") from None
+    if not isinstance(content, dict):
+        raise Fault(f"{path}: a training is a mapping of {', '.join(KEYS)}")
+    for key in content:
+        if key not in KEYS:
+            raise Fault(f"{path}: no such key {key!r}. {choices(str(key), KEYS)}")
+    return content
+
+
+def assignments(given: list[str]) -> dict[str, Any]:
+    """`key=value` pairs, values read as YAML does. Raises BadParameter on anything else."""
+    found = {}
+    for pair in given:
+        key, sign, value = pair.partition("=")
+        if not sign or not key:
+            raise typer.BadParameter(f"{pair!r}: write key=value", param_hint="--set")
+        found[key.strip()] = yaml.safe_load(value)
+    return found
+
+
+def list_templates(type: Annotated[str, Argument(help="A model type.")] = "", json: Json = False) -> None:
+    """The templates there are, and what each is good for."""
+    from models.catalog import TEMPLATES, names
+
+    known = names(type) if type else tuple(TEMPLATES)
+    rows = [{"template": name, "type": TEMPLATES[name].type, "what": TEMPLATES[name].help} for name in known]
+    answer({"templates": rows}, json, table(rows))
+
+
+def show_template(name: Annotated[str, Argument(help="A template's name.")], json: Json = False) -> None:
+    """Every parameter of a template, with its range and a line of help: a train.yaml to start from."""
+    from models.catalog import template
+    from models.parameters import BY_TYPE
+
+    entry = template(name)
+    model = BY_TYPE[entry.type]
+    defaults = model(template=name).model_dump(mode="json")
+    schema = model.model_json_schema()["properties"]
+    if json:
+        fields = {key: {**schema[key], "default": value} for key, value in defaults.items()}
+        answer({"template": name, "type": entry.type, "parameters": fields}, True)
+        return
+    say(f"# {entry.help}\ndataset: \n# In the registry; empty: DATASET-{entry.type.removeprefix('visual-')}.\nname: \"\"")
+    say("parameters:")
+    for key, value in defaults.items():
+        say(f"  # {schema[key].get('description', '')} {span(schema[key], entry.limits.get(key))}".rstrip())
+        say(f"  {key}: {yaml.safe_dump(value).splitlines()[0]}")
+
+
+def span(field: dict[str, Any], limits: tuple[float, float] | None) -> str:
+    """A field's range in words."""
+    if "enum" in field:
+        return f"[{', '.join(map(str, field['enum']))}]"
+    low = field.get("minimum", field.get("exclusiveMinimum"))
+    high = field.get("maximum", field.get("exclusiveMaximum"))
+    if limits:
+        low, high = limits
+    return f"[{low} to {high}]" if low is not None else ""

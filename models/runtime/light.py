@@ -1,0 +1,160 @@
+"""A light anchor-free detector with batch-norm, made to learn well from nothing and quickly on a CPU.
+
+A half-width ResNet, a feature pyramid of strides 8, 16 and 32, and one prediction a cell (as in FCOS,
+Tian 2019): how sure each concept is, and how far the box's four sides are from the cell's centre.
+Plain 3×3 convolutions throughout: on a CPU depth-wise ones train slower although they count fewer operations.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .boxes import Found, centres, from_distances, surest
+
+STRIDES = (8, 16, 32)
+WIDTHS = (32, 64, 128, 256)  # channels at strides 4, 8, 16, 32
+BLOCKS = (1, 2, 2, 2)
+NECK = 64
+PRIOR = 0.01  # score of every cell before training, so that the many empty ones do not drown the first steps
+
+
+class Raw(NamedTuple):
+    """What the network says of every cell, finest level first, row by row.
+
+    logits: (N, L, C).  distances: (N, L, 4) left, top, right, bottom in units of the cell's stride, > 0.
+    points: (L, 2) centres in pixels.  strides: (L,) pixels.  All float32.
+    """
+
+    logits: Tensor
+    distances: Tensor
+    points: Tensor
+    strides: Tensor
+
+    @property
+    def boxes(self) -> Tensor:
+        """(N, L, 4) xyxy in pixels of the tensor that went in."""
+        return from_distances(self.points, self.distances * self.strides[:, None])
+
+
+def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1, relu: bool = True) -> nn.Sequential:
+    """Convolution, batch-norm and, if wanted, ReLU."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+    ]
+    return nn.Sequential(*layers, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+class Block(nn.Module):
+    """Two 3×3 convolutions and a way round them (He 2015)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        same = inputs == outputs and stride == 1
+        self.path = nn.Sequential(
+            convolution(inputs, outputs, 3, stride), convolution(outputs, outputs, relu=False)
+        )
+        self.way_round = nn.Identity() if same else convolution(inputs, outputs, 1, stride, relu=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return F.relu(self.path(features) + self.way_round(features))
+
+
+class Backbone(nn.Module):
+    """(N, 3, H, W) to feature maps of strides 8, 16 and 32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = convolution(3, 16, stride=2)
+        inputs, stages = 16, []
+        for outputs, count in zip(WIDTHS, BLOCKS, strict=True):
+            blocks = [Block(inputs if i == 0 else outputs, outputs, 2 if i == 0 else 1) for i in range(count)]
+            stages.append(nn.Sequential(*blocks))
+            inputs = outputs
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features, maps = self.stem(images), []
+        for stage in self.stages:
+            features = stage(features)
+            maps.append(features)
+        return maps[1:]
+
+
+class Pyramid(nn.Module):
+    """Feature maps of one width that know what the coarser ones saw (feature pyramid, Lin 2017)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lateral = nn.ModuleList(convolution(width, NECK, 1) for width in WIDTHS[1:])
+        self.smooth = nn.ModuleList(convolution(NECK, NECK) for _ in STRIDES)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        maps = [layer(features) for layer, features in zip(self.lateral, maps, strict=True)]
+        for fine in range(len(maps) - 2, -1, -1):
+            maps[fine] = maps[fine] + F.interpolate(maps[fine + 1], size=maps[fine].shape[-2:])
+        return [layer(features) for layer, features in zip(self.smooth, maps, strict=True)]
+
+
+class Head(nn.Module):
+    """What one level says of each of its cells. Each level has its own: a shared batch-norm would mix them."""
+
+    def __init__(self, concepts: int) -> None:
+        super().__init__()
+        self.what = nn.Sequential(convolution(NECK, NECK), convolution(NECK, NECK))
+        self.where = nn.Sequential(convolution(NECK, NECK), convolution(NECK, NECK))
+        self.logits = nn.Conv2d(NECK, concepts, 3, padding=1)
+        self.distances = nn.Conv2d(NECK, 4, 3, padding=1)
+        for last in (self.logits, self.distances):
+            nn.init.normal_(last.weight, std=0.01)
+        nn.init.constant_(self.logits.bias, -math.log((1 - PRIOR) / PRIOR))
+        nn.init.constant_(self.distances.bias, 1.0)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, H*W, C) logits and (N, H*W, 4) distances in strides, float32."""
+        logits = self.logits(self.what(features)).flatten(2).transpose(1, 2).float()
+        distances = self.distances(self.where(features)).flatten(2).transpose(1, 2).float()
+        return logits, F.softplus(distances)
+
+
+class LightDetector(nn.Module):
+    """(N, 3, H, W) normalised float pictures to `Raw`; any H and W, multiples of 32 waste nothing."""
+
+    def __init__(self, concepts: int) -> None:
+        super().__init__()
+        self.backbone = Backbone()
+        self.pyramid = Pyramid()
+        self.heads = nn.ModuleList(Head(concepts) for _ in STRIDES)
+
+    def forward(self, images: Tensor) -> Raw:
+        maps = self.pyramid(self.backbone(images))
+        said = [head(features) for head, features in zip(self.heads, maps, strict=True)]
+        points, strides = [], []
+        for features, stride in zip(maps, STRIDES, strict=True):
+            points.append(centres(*features.shape[-2:], stride, features.device))
+            strides.append(points[-1].new_full((len(points[-1]),), stride))
+        return Raw(
+            torch.cat([logits for logits, _ in said], 1),
+            torch.cat([distances for _, distances in said], 1),
+            torch.cat(points),
+            torch.cat(strides),
+        )
+
+    def detect(
+        self,
+        images: Tensor,
+        score_threshold: float = 0.05,
+        nms_iou: float = 0.6,
+        max_detections: int = 100,
+    ) -> list[Found]:
+        """For each image (n, 4) float32 xyxy boxes in its pixels, (n,) scores, (n,) int64 labels, surest first."""
+        raw = self(images)
+        return [
+            surest(boxes, scores, score_threshold, nms_iou, max_detections)
+            for boxes, scores in zip(raw.boxes, raw.logits.sigmoid(), strict=True)
+        ]

@@ -1,0 +1,190 @@
+"""Lightning's Trainer, set up the same way for every model type. Knows no Prefect, MLflow or DVC."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pytorch_lightning as pl
+import safetensors.torch
+import torch
+from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, TQDMProgressBar, WeightAveraging
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from safetensors.torch import load_file
+from torch.utils.data import DataLoader
+
+from models.parameters import Parameters
+
+VALIDATIONS = 20  # about so many a training: enough for a curve, cheap enough for a detector
+SAVE_SECONDS = 30  # at most so much work is lost to an interruption, an epoch aside
+EMA_DECAY = 0.998
+
+
+class BestAverage(WeightAveraging):
+    """An exponential moving average of the weights; the one that validates best is kept in `best.safetensors`.
+
+    The decay warms up as min(EMA_DECAY, (1 + n) / (10 + n)), so that a short training is not held back
+    by its random start (the rule of TensorFlow's ExponentialMovingAverage).
+    """
+
+    def __init__(self, path: Path, monitored: str) -> None:
+        super().__init__(multi_avg_fn=self._average)
+        self.path, self.monitored, self.best = path, monitored, -1.0
+
+    @staticmethod
+    @torch.no_grad()
+    def _average(averaged: Iterable[torch.Tensor], current: Iterable[torch.Tensor], count: Any) -> None:
+        decay = min(EMA_DECAY, (1 + int(count)) / (10 + int(count)))
+        pairs = list(zip(averaged, current, strict=True))
+        floats = [(a, c) for a, c in pairs if a.dtype.is_floating_point]
+        torch._foreach_lerp_([a for a, _ in floats], [c for _, c in floats], 1 - decay)
+        for a, c in pairs:
+            if not a.dtype.is_floating_point:
+                a.copy_(c)
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        score = float(trainer.callback_metrics[self.monitored])
+        if self._average_model is None or score < self.best:  # of equals the later: it has seen more
+            return
+        self.best = score
+        weights = self._average_model.module.network.state_dict()
+        whole = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
+        write_durably(self.path, lambda file: file.write(safetensors.torch.save(whole)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self.best = state_dict["best"]
+
+
+class Latest(Checkpoint):
+    """`last.ckpt` at the end of an epoch, when the one before is SAVE_SECONDS old: what a resumed run goes on from."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.saved = path, time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if time.monotonic() - self.saved >= SAVE_SECONDS:
+            trainer.save_checkpoint(self.path)
+            self.saved = time.monotonic()
+
+
+class History(Callback):
+    """One JSON line an epoch in `history.jsonl`: epoch, step, seconds, every metric. Survives an interruption."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.began = time.monotonic()
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
+        # Whatever a step draws depends on its number alone, not on what was drawn before it was resumed.
+        torch.manual_seed(module.parameters_given.seed * 1_000_003 + trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        row = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        row |= {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
+        row |= {"seconds": round(time.monotonic() - self.began, 1)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+class DurableCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are either whole or not there."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        write_durably(Path(path), lambda file: torch.save(checkpoint, file))
+
+
+def write_durably(path: Path, write: Callable[[BinaryIO], Any]) -> None:
+    """Written beside, flushed to the disk, renamed: after a `kill -9` the file is the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    with beside.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+def fit(
+    module: pl.LightningModule,
+    train: DataLoader,
+    val: DataLoader,
+    parameters: Parameters,
+    folder: Path,
+    logger: Any = False,
+) -> list[dict[str, Any]]:
+    """Train; leaves `best.safetensors` (by the module's validation metric) in `folder`, and loads it into `module`.
+
+    An interrupted training goes on from the `last.ckpt` in `folder`.
+    Answers the history, one dict an epoch.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _quiet()
+    torch.manual_seed(parameters.seed)
+    last = folder / "last.ckpt"
+    trainer = _trainer(module, parameters, folder, logger)
+    trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    module.network.load_state_dict(load_file(folder / "best.safetensors"))
+    return read_history(folder / "history.jsonl")
+
+
+def _trainer(module: pl.LightningModule, parameters: Parameters, folder: Path, logger: Any) -> pl.Trainer:
+    every = _validate_every(parameters.epochs)
+    callbacks: list[Callback] = [
+        BestAverage(folder / "best.safetensors", module.monitored),
+        History(folder / "history.jsonl"),
+        Latest(folder / "last.ckpt"),
+    ]
+    if parameters.early_stopping_epochs:
+        patience = max(1, parameters.early_stopping_epochs // every)
+        callbacks.append(EarlyStopping(module.monitored, mode="max", patience=patience))
+    interactive = sys.stderr.isatty()
+    if interactive:
+        callbacks.append(TQDMProgressBar(leave=False))
+    return pl.Trainer(
+        default_root_dir=folder,
+        max_epochs=parameters.epochs,
+        accelerator="auto",
+        devices=1,
+        precision="bf16-mixed" if parameters.precision == "bfloat16" else "32-true",
+        gradient_clip_val=10.0,
+        check_val_every_n_epoch=every,
+        num_sanity_val_steps=0,
+        callbacks=callbacks,
+        plugins=[DurableCheckpoints()],
+        logger=logger,
+        log_every_n_steps=50,
+        enable_progress_bar=interactive,
+        enable_checkpointing=True,
+        enable_model_summary=False,
+        enable_autolog_hparams=False,
+    )
+
+
+def _validate_every(epochs: int) -> int:
+    """The widest step that divides the epochs, so that the last is validated, and gives VALIDATIONS or more."""
+    return max(step for step in range(1, max(1, epochs // VALIDATIONS) + 1) if epochs % step == 0)
+
+
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The last word on each epoch: an epoch that was run again after an interruption replaces its first run."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return list({row["epoch"]: row for row in rows}.values())
+
+
+def _quiet() -> None:
+    """Lightning's advice that does not apply here, by name."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Decoded pictures are cached in memory and the processor is busy training: more workers would slow it.
+    warnings.filterwarnings("ignore", ".*does not have many workers.*")

@@ -1,0 +1,171 @@
+"""The verb evaluate: a version against one split of a dataset, measured once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from models.runtime.faults import Fault, choices
+from models.runtime.predictor import Predictor
+from tasks.data.annotations import Annotation
+from tasks.data.dataset import Dataset
+from tasks.metrics.classification import ClassificationReport, classification
+from tasks.metrics.detection import DetectionReport, detection
+from tasks.plan import PinnedDataset
+from tasks.predict import answers, predictor
+from tasks.registry import Version, client, note, trained_on
+from tasks.train import experiment
+from tasks.workspace import state
+
+SOURCES = ("metrics/*.py", "report.py", "evaluate.py")
+Report = ClassificationReport | DetectionReport
+
+
+class Evaluation(BaseModel):
+    """What was measured, and where it is kept.
+
+    metrics: by name, fractions in [0, 1] but for counts; a metric that the split cannot give is absent.
+    seen_in_training: so many of the images had the version learned from or been picked by.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    dataset: str
+    dataset_version: str
+    split: str
+    threshold: float
+    metrics: dict[str, float]
+    per_concept: list[dict[str, Any]]
+    images: int
+    seen_in_training: int
+    run: str
+    report: str
+
+
+@task(cache_policy=NO_CACHE, task_run_name="evaluate on {split}")
+def evaluate(version: Version, dataset: PinnedDataset, split: str, threshold: float | None = None) -> Evaluation:
+    """Measure a version on one split, with the predictor that everything else uses; known results are not redone."""
+    folder = report_folder(version, dataset, split)
+    digest = _digest(version, dataset, split, threshold)
+    kept = _kept(folder, digest)
+    if kept is None:
+        kept = _measure(version, dataset, split, threshold, folder, digest)
+    else:
+        get_run_logger().info("measured before: %s", folder)
+    _show(kept)
+    return kept
+
+
+def report_folder(version: Version, dataset: PinnedDataset, split: str) -> Path:
+    """Where the report of a version on a split lies."""
+    return state() / "reports" / f"{version.name}-{version.number}" / f"{dataset.name}-{split}"
+
+
+def _measure(
+    version: Version, dataset: PinnedDataset, split: str, threshold: float | None, folder: Path, digest: str
+) -> Evaluation:
+    from tasks.report import save
+
+    opened = dataset.open()
+    annotations = opened.split(split)
+    if not annotations:
+        raise Fault(f"dataset {dataset.name}: its {split} split is empty, there is nothing to measure on")
+    ready = predictor(version)
+    report = measure(ready, opened, annotations, threshold, f"{version} on {dataset.name} {split}")
+    files = save(report, folder)
+    seen = trained_on(version)
+    with mlflow.start_run(
+        experiment_id=client().get_run(version.run).info.experiment_id if version.run else experiment(version.name),
+        run_name=f"evaluate {version} on {dataset.name} {split}",
+    ) as run:
+        summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
+        mlflow.set_tags({"stage": "evaluate", "model": str(version), "dataset": dataset.name, "split": split})
+        mlflow.set_tags({"dataset_version": dataset.version, "parent_run": version.run})
+        mlflow.log_metrics(summary)
+        for file in files:
+            mlflow.log_artifact(str(file), "report")
+    evaluation = Evaluation(
+        model=str(version),
+        dataset=dataset.name,
+        dataset_version=dataset.version,
+        split=split,
+        threshold=report.threshold,
+        metrics=summary,
+        per_concept=json.loads((folder / "report.json").read_text(encoding="utf-8"))["per_concept"],
+        images=len(annotations),
+        seen_in_training=sum(entry.sha256 in seen for entry in annotations),
+        run=run.info.run_id,
+        report=str(folder),
+    )
+    if dataset.name == version.dataset:
+        note(version, **{f"{split}.{name}": round(value, 6) for name, value in summary.items()})
+    content = evaluation.model_dump() | {"digest": digest}
+    (folder / "evaluation.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    return evaluation
+
+
+def measure(
+    ready: Predictor, dataset: Dataset, annotations: tuple[Annotation, ...], threshold: float | None, what: str
+) -> Report:
+    """The report of a predictor on some images of a dataset. Raises Fault when model and labels do not fit."""
+    wanted = "detection" if ready.card.type == "visual-detector" else "classification"
+    if dataset.task != wanted:
+        raise Fault(f"dataset {dataset.name} is labelled for {dataset.task}, the model is a {ready.card.type}")
+    strange = sorted(set(dataset.concepts) - set(ready.card.concepts))
+    if len(strange) == len(dataset.concepts):
+        raise Fault(
+            f"dataset {dataset.name} and the model share no concept: the dataset has {', '.join(strange)}. "
+            f"{choices(strange[0], ready.card.concepts, 'The model knows')}"
+        )
+    pictures = [dataset.path(entry) for entry in annotations]
+    found = [answer for _, _, answer in answers(ready, pictures, what)]
+    least = ready.card.threshold if threshold is None else threshold
+    concepts = tuple(ready.card.concepts)
+    if wanted == "detection":
+        return detection(annotations, found, concepts, least)
+    scores = np.stack([answer.scores for answer in found])
+    return classification(annotations, scores, concepts, ready.card.exclusive, least)
+
+
+def _digest(version: Version, dataset: PinnedDataset, split: str, threshold: float | None) -> str:
+    """Of everything that decides the numbers: version, images, threshold and the code that measures."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in SOURCES for path in here.glob(pattern)):
+        digest.update(path.read_bytes())
+    meaning = [version.logged_model, str(version), dataset.version, split, threshold, digest.hexdigest()]
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
+
+
+def _kept(folder: Path, digest: str) -> Evaluation | None:
+    path = folder / "evaluation.json"
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content.pop("digest") != digest:
+        return None
+    return Evaluation(**content)
+
+
+def _show(evaluation: Evaluation) -> None:
+    """The numbers in the Prefect UI."""
+    key = f"{evaluation.model}-{evaluation.split}".lower().replace("/", "-").replace("_", "-").replace(".", "-")
+    text = (Path(evaluation.report) / "report.md").read_text(encoding="utf-8")
+    if evaluation.seen_in_training:
+        text = (
+            f"**{evaluation.seen_in_training} of {evaluation.images} images were seen in training: "
+            f"these are not held-out numbers.**\n\n{text}"
+        )
+    create_markdown_artifact(text, key=f"evaluation-{key}", description=f"{evaluation.model} on {evaluation.split}")
+    create_table_artifact(evaluation.per_concept, key=f"concepts-{key}", description="Per concept")

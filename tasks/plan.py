@@ -1,0 +1,99 @@
+"""References that flows hand to tasks: a dataset pinned to a version, and a training in full."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from models.catalog import template
+from models.parameters import Parameters, parameters
+from tasks.data.dataset import Dataset, named_dataset, open_dataset
+from tasks.data.version import dataset_version, folder_version
+
+SOURCES = ("models/*.py", "models/runtime/*.py", "tasks/data/loading.py", "tasks/data/annotations.py")
+
+
+class PinnedDataset(BaseModel):
+    """A dataset at one version, and the folder where it lies."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    folder: str
+
+    def open(self) -> Dataset:
+        """Its images, concepts and annotations."""
+        return open_dataset(Path(self.folder), self.version)
+
+
+def pin(dataset: str) -> PinnedDataset:
+    """The dataset of that name in `data/`, or in a folder it was checked out to, at its version. Raises Fault."""
+    folder = Path(dataset)
+    checked_out = "/" in dataset and (folder / "dataset.yaml").is_file()
+    opened = open_dataset(folder.resolve()) if checked_out else named_dataset(dataset)
+    version = folder_version(opened.folder) if checked_out else dataset_version(opened.name)
+    return PinnedDataset(name=opened.name, version=version, folder=str(opened.folder))
+
+
+class TrainingPlan(BaseModel):
+    """A training, by what it means: model name, dataset version, parameters and the code that trains.
+
+    name: in the registry.
+    app: the product it is for, empty when it is for none.  sources: digest of the training code.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    dataset: PinnedDataset
+    given: dict[str, Any]
+    sources: str
+    app: str = ""
+
+    @property
+    def type(self) -> str:
+        return template(self.given["template"]).type
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """Of the plan's model type, checked."""
+        return parameters(self.given)
+
+    @cached_property
+    def digest(self) -> str:
+        """32 hexadecimal digits of everything that decides the outcome. Not the git revision: docs train nothing."""
+        meaning = {
+            "name": self.name,
+            "type": self.type,
+            "dataset_version": self.dataset.version,
+            "parameters": self.parameters.model_dump(mode="json"),
+            "weights": _bytes_of(self.parameters.weights),
+            "sources": self.sources,
+        }
+        return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _bytes_of(weights: str) -> str:
+    """The digest of the file that a training starts from: the same path may hold other weights tomorrow."""
+    path = Path(weights)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def default_name(dataset: str, type: str) -> str:
+    """`<dataset>-classifier`, `<dataset>-detector`: what a model is called when nobody says."""
+    return f"{dataset}-{type.removeprefix('visual-')}"
+
+
+def sources_digest() -> str:
+    """Of the code that trains: its files' names and bytes. A change to it makes every plan a new one."""
+    project = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in SOURCES for path in project.glob(pattern)):
+        digest.update(path.relative_to(project).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]

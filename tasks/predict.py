@@ -1,0 +1,238 @@
+"""The verb predict: pictures in, JSON Lines and Parquet out, a shard at a time."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from models.runtime.faults import Fault
+from models.runtime.images import SUFFIXES, decode
+from models.runtime.predictions import Concepts, Regions
+from models.runtime.predictor import Predictor
+from tasks.pyfunc import runtime
+from tasks.registry import Version, artifacts
+from tasks.workspace import root
+
+SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
+BATCH = 16
+
+
+class Shard(BaseModel):
+    """A part of a prediction: its file of JSON Lines and what could not be read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    images: int
+    rejected: list[dict[str, str]] = []
+
+
+def predictor(version: Version) -> Predictor:
+    """The version, ready to answer with the code it was registered with."""
+    folder = artifacts(version)
+    return runtime(folder / "runtime").Predictor.load(folder)
+
+
+def answers(
+    ready: Predictor, pictures: Sequence[Path], what: str, rejected: list[dict[str, str]] | None = None
+) -> Iterator[tuple[Path, Image.Image, Concepts | Regions]]:
+    """Path, decoded picture and answer, in order, under a progress bar where somebody watches.
+
+    A picture that cannot be decoded becomes a row (path, reason) of `rejected`; without it, a Fault.
+    """
+    from rich.progress import track
+
+    starts = range(0, len(pictures), BATCH)
+    for start in track(starts, what, transient=True, disable=not sys.stderr.isatty()):
+        batch = list(_decoded(pictures[start : start + BATCH], rejected))
+        found = ready.predict([image for _, image in batch])
+        yield from ((path, image, _ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
+
+
+def _decoded(pictures: Sequence[Path], rejected: list[dict[str, str]] | None) -> Iterator[tuple[Path, Image.Image]]:
+    for path in pictures:
+        try:
+            yield path, decode(path)
+        except Fault as fault:
+            if rejected is None:
+                raise
+            rejected.append({"path": str(path), "reason": str(fault).removeprefix(f"{path}: ")})
+
+
+def _ours(answer: Any) -> Concepts | Regions:
+    """An answer of a version's own runtime as this project's value: the columns are the same."""
+    if hasattr(answer, "boxes"):
+        return Regions(answer.boxes, answer.scores, answer.labels, answer.concepts)
+    return Concepts(answer.scores, answer.concepts)
+
+
+def find(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
+    """As `expand`. Raises Fault when there is not one picture."""
+    pictures, rejected = expand(given)
+    if not pictures:
+        said = "; ".join(f"{row['path']}: {row['reason']}" for row in rejected)
+        raise Fault(f"there is no picture to predict on. {said}")
+    return pictures, rejected
+
+
+def shards(pictures: list[Path]) -> Iterator[tuple[int, list[Path]]]:
+    """(position of the first, pictures), SHARD at a time."""
+    for at in range(0, len(pictures), SHARD):
+        yield at, pictures[at : at + SHARD]
+
+
+def output_folder(version: Version, given: str) -> Path:
+    """The folder asked for, or a new one under `predictions/`. Raises Fault when it holds predictions already."""
+    named = f"{version.name}-{version.number}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = Path(given) if given else root() / "predictions" / named
+    if (folder / "predictions.jsonl").exists():
+        raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
+    """The pictures that files, folders and globs mean, each once, and rows on what is none of these."""
+    found: dict[Path, None] = {}
+    rejected = []
+    for entry in given:
+        path = Path(entry).expanduser()
+        if path.is_file():
+            found[path] = None
+        elif path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            found |= dict.fromkeys(inside)
+            if not inside:
+                rejected.append({"path": entry, "reason": f"no picture in this folder ({', '.join(sorted(SUFFIXES))})"})
+        else:
+            matched = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
+            found |= dict.fromkeys(matched)
+            if not matched:
+                rejected.append({"path": entry, "reason": "no such file or folder, and no file matches it"})
+    return list(found), rejected
+
+
+@task(cache_policy=NO_CACHE, task_run_name="predict {at}")
+def predict_shard(
+    version: Version, pictures: list[Path], threshold: float | None, folder: Path, at: int, draw: bool
+) -> Shard:
+    """Answer for some pictures; one that cannot be read is reported and the rest goes on.
+
+    threshold: least score of what is answered; None: a detector's own, and every concept of a classifier.
+    """
+    ready = predictor(version)
+    own = ready.card.threshold if ready.card.type == "visual-detector" else 0.0
+    least = own if threshold is None else threshold
+    rejected: list[dict[str, str]] = []
+    part = folder / "parts" / f"{at:06d}.jsonl"
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("w", encoding="utf-8") as file:
+        for path, image, answer in answers(ready, pictures, "predicting", rejected):
+            kept = at_least(answer, least)
+            file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
+            if draw:
+                _draw(path, image, kept, folder / "drawn")
+    count = len(pictures) - len(rejected)
+    get_run_logger().info("%d pictures answered, %d could not be read", count, len(rejected))
+    return Shard(file=str(part), images=count, rejected=rejected)
+
+
+def _line(version: Version, path: Path, image: Image.Image, answer: Concepts | Regions, least: float) -> dict[str, Any]:
+    return {
+        "image": str(path),
+        "width": image.width,
+        "height": image.height,
+        "model": str(version),
+        "dataset_version": version.dataset_version,
+        "regions" if isinstance(answer, Regions) else "concepts": _rows(answer, least),
+    }
+
+
+def at_least(answer: Concepts | Regions, least: float) -> Concepts | Regions:
+    """Regions of that score or more; concepts are filtered when they are listed."""
+    return answer[answer.scores >= least] if isinstance(answer, Regions) else answer
+
+
+def _rows(answer: Concepts | Regions, least: float) -> list[dict[str, Any]]:
+    return [row for row in answer.rows() if isinstance(answer, Regions) or row["score"] >= least]
+
+
+def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Path) -> None:
+    from tasks.report import draw
+
+    parts = [part for part in path.parts if part not in ("/", "..", ".")]
+    target = folder / Path(*parts[-3:]).with_suffix(".jpg")
+    while target.exists():
+        target = target.with_stem(target.stem + "_")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draw(image, answer).save(target, quality=90)
+
+
+@task(cache_policy=NO_CACHE)
+def gather(
+    version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path
+) -> dict[str, Any]:
+    """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
+    lines = folder / "predictions.jsonl"
+    with lines.open("w", encoding="utf-8") as whole:
+        for shard in shards:
+            with Path(shard.file).open(encoding="utf-8") as part:
+                whole.writelines(part)
+            Path(shard.file).unlink()
+    (folder / "parts").rmdir()
+    _parquet(lines, folder / "predictions.parquet")
+    rows = rejected + [row for shard in shards for row in shard.rejected]
+    if rows:
+        with (folder / "rejected.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["path", "reason"])
+            writer.writeheader()
+            writer.writerows(rows)
+    images = sum(shard.images for shard in shards)
+    told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
+    create_markdown_artifact(told, key="predictions", description=str(version))
+    return {
+        "model": str(version),
+        "dataset_version": version.dataset_version,
+        "images": images,
+        "rejected": rows,
+        "output": str(folder),
+    }
+
+
+def _parquet(lines: Path, target: Path) -> None:
+    """A row a region or concept, batch by batch: memory does not grow with the number of pictures."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    texts = [(name, pa.string()) for name in ("image", "model", "dataset_version", "concept")]
+    numbers = [(name, pa.float64()) for name in ("score", "x0", "y0", "x1", "y1")]
+    schema = pa.schema(texts + numbers)
+    with lines.open(encoding="utf-8") as file, pq.ParquetWriter(target, schema) as writer:
+        rows: list[dict[str, Any]] = []
+        for line in file:
+            rows += _flat(json.loads(line))
+            if len(rows) > 50_000:
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                rows = []
+        writer.write_table(pa.Table.from_pylist(rows, schema))
+
+
+def _flat(line: dict[str, Any]) -> list[dict[str, Any]]:
+    shared = {name: line[name] for name in ("image", "model", "dataset_version")}
+    rows = []
+    for row in line.get("regions", line.get("concepts", [])):
+        box = dict(zip(("x0", "y0", "x1", "y1"), row.get("box", ()), strict=False))
+        rows.append(shared | {"concept": row["concept"], "score": row["score"]} | box)
+    return rows

@@ -1,0 +1,69 @@
+"""The entry MLflow loads: it finds the version's own copy of the runtime and answers with it.
+
+Logged by path (models from code), so it travels with every version and imports nothing of this project.
+The runtime is imported under a name made of its bytes: versions with different code live side by side in
+one process, each answering with its own.
+"""
+
+import hashlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import mlflow.pyfunc
+
+
+def runtime(folder: Path) -> Any:
+    """The package `folder`, imported as `sightline_runtime_<digest of its files>`, once a process."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    name = f"sightline_runtime_{digest.hexdigest()[:16]}"
+    if name not in sys.modules:
+        init = folder / "__init__.py"
+        spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(folder)])
+        assert spec is not None and spec.loader is not None
+        package = importlib.util.module_from_spec(spec)
+        sys.modules[name] = package
+        spec.loader.exec_module(package)
+    return importlib.import_module(f"{name}.predictor")
+
+
+class Sightline(mlflow.pyfunc.PythonModel):
+    """Answers with a row for each region (detector) or each image and concept (classifier)."""
+
+    def load_context(self, context: Any) -> None:
+        folder = Path(context.artifacts["version"])
+        self.predictor = runtime(folder / "runtime").Predictor.load(folder)
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+        """model_input: a table with a column `image`, or a list: paths, encoded bytes, or (H, W, 3) uint8 arrays.
+
+        params: `threshold`, the least score of an answered row, in [0, 1]; below 0 the model's own.
+        Answers a table with columns image (row of the input), concept, score and, for a detector,
+        x0, y0, x1, y1 in pixels of the image as given.
+        """
+        import pandas
+
+        pictures = list(model_input["image"]) if hasattr(model_input, "columns") else list(model_input)
+        answers = self.predictor.predict(pictures)
+        least = (params or {}).get("threshold", -1.0)
+        if least < 0:
+            least = self.predictor.card.threshold if self.predictor.card.type == "visual-detector" else 0.0
+        columns = ["image", "concept", "score"]
+        rows = []
+        for i, answer in enumerate(answers):
+            rows += [{"image": i} | _flat(row) for row in answer.rows() if row["score"] >= least]
+        if self.predictor.card.type == "visual-detector":
+            columns += ["x0", "y0", "x1", "y1"]
+        return pandas.DataFrame(rows, columns=columns)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    box = row.pop("box", None)
+    return row if box is None else row | dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
+
+
+mlflow.models.set_model(Sightline())

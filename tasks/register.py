@@ -1,0 +1,161 @@
+"""The verb register: a trained checkpoint becomes a version that plain MLflow can load."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import mlflow
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from safetensors.torch import load_file
+
+from models.parameters import ClassifierParameters, DetectorParameters
+from models.runtime import networks
+from models.runtime.card import Card
+from models.runtime.faults import Fault
+from models.runtime.predictor import Predictor
+from tasks.data.dataset import Dataset
+from tasks.metrics.detection import best_threshold
+from tasks.plan import TrainingPlan
+from tasks.pyfunc import runtime
+from tasks.registry import CHALLENGER, Version, client, note, resolve, set_alias, trained
+from tasks.train import Checkpoint, discard
+
+RUNTIME = Path(__file__).resolve().parents[1] / "models" / "runtime"
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch", "torchvision")
+PROBES = 4  # pictures on which the version read back must answer as the one in memory
+
+
+@task(cache_policy=NO_CACHE)
+def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
+    """Write the version with its own code, read it back, and only then enter it in the registry."""
+    held = trained(plan.name, plan.digest)
+    if held is not None:
+        get_run_logger().info("%s already holds this training", held)
+        return held
+    dataset = plan.dataset.open()
+    predictor = predictor_of(plan, checkpoint, dataset)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = write_version(predictor, dataset, Path(scratch) / "version")
+        logged = _log(plan, checkpoint, folder, predictor.card)
+        read_back(Path(mlflow.artifacts.download_artifacts(f"{logged}/artifacts/version")), predictor, dataset)
+    version = _enter(plan, checkpoint, predictor.card)
+    discard(plan)
+    get_run_logger().info("registered %s", version)
+    return version
+
+
+def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -> Predictor:
+    """The trained network with its card; a detector's threshold is the one with the best F1 on val."""
+    given = plan.parameters
+    card = Card(
+        type=plan.type,
+        template=given.template,
+        concepts=dataset.concepts,
+        image_size=given.image_size,
+        dataset=plan.dataset.name,
+        dataset_version=plan.dataset.version,
+        parameters=given.model_dump(mode="json"),
+    ).with_(**_answering(given))
+    network = networks.build(card.template, len(card.concepts), image_size=card.image_size)
+    network.load_state_dict(load_file(checkpoint.weights))
+    if plan.type != "visual-detector":
+        return Predictor(network, card)
+    val = dataset.split("val")
+    found = Predictor(network, card).predict([dataset.path(entry) for entry in val])
+    return Predictor(network, card.with_(threshold=best_threshold(val, found, card.concepts)))
+
+
+def _answering(given) -> dict:
+    if isinstance(given, DetectorParameters):
+        return {"nms_iou": given.nms_iou, "max_detections": given.max_detections}
+    assert isinstance(given, ClassifierParameters)
+    return {"exclusive": given.concepts_mutually_exclusive}
+
+
+def write_version(predictor: Predictor, dataset: Dataset, folder: Path) -> Path:
+    """Weights, card, a copy of the runtime and the digests of the images learned from, in one folder."""
+    predictor.save(folder)
+    shutil.copytree(RUNTIME, folder / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
+    seen = sorted({entry.sha256 for entry in dataset.annotations if entry.split in ("train", "val")})
+    (folder / "trained_on.txt").write_text("\n".join(seen) + "\n", encoding="utf-8")
+    return folder
+
+
+def read_back(folder: Path, predictor: Predictor, dataset: Dataset) -> None:
+    """Load what was stored, with the code that was stored. Raises Fault unless it answers exactly the same."""
+    pictures = [dataset.path(entry) for entry in dataset.annotations[:PROBES]]
+    stored = runtime(folder / "runtime").Predictor.load(folder, predictor.device)
+    expected = [answer.rows() for answer in predictor.predict(pictures)]
+    if [answer.rows() for answer in stored.predict(pictures)] != expected:
+        raise Fault(f"{folder}: the stored version answers otherwise than the one trained. Nothing was registered.")
+
+
+def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -> str:
+    """Log the version under its training run; answers where its files lie."""
+    with mlflow.start_run(run_id=checkpoint.run):
+        info = mlflow.pyfunc.log_model(
+            name=plan.name,
+            python_model=str(Path(__file__).with_name("pyfunc.py")),
+            artifacts={"version": str(folder)},
+            signature=signature(card),
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+            metadata={"sightline": ports(card)},
+        )
+    checkpoint_model = client().get_logged_model(info.model_id)
+    client().set_tag(checkpoint.run, "logged_model", info.model_id)
+    return checkpoint_model.artifact_location
+
+
+def signature(card: Card) -> ModelSignature:
+    """What goes in and comes out, in MLflow's words."""
+    columns = [ColSpec(DataType.long, "image"), ColSpec(DataType.string, "concept"), ColSpec(DataType.double, "score")]
+    if card.type == "visual-detector":
+        columns += [ColSpec(DataType.double, name) for name in ("x0", "y0", "x1", "y1")]
+    threshold = ParamSpec("threshold", DataType.double, -1.0)
+    return ModelSignature(Schema([ColSpec(AnyType(), "image")]), Schema(columns), ParamSchema([threshold]))
+
+
+def ports(card: Card) -> dict:
+    """What a workflow needs to know before any weight is loaded."""
+    return {
+        "type": card.type,
+        "inputs": {"image": "image"},
+        "outputs": {"regions": "regions"} if card.type == "visual-detector" else {"concepts": "concepts"},
+        "concepts": list(card.concepts),
+        "image_size": card.image_size,
+    }
+
+
+def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card) -> Version:
+    """The last step: the registry's row, its tags, and the alias `challenger`."""
+    registry = client()
+    try:
+        registry.create_registered_model(plan.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    logged = registry.get_run(checkpoint.run).data.tags["logged_model"]
+    tags = {
+        "plan": plan.digest,
+        "type": card.type,
+        "template": card.template,
+        "dataset": card.dataset,
+        "dataset_version": card.dataset_version,
+        "concepts": json.dumps(card.concepts, ensure_ascii=False),
+    }
+    entry = registry.create_model_version(
+        plan.name, f"models:/{logged}", run_id=checkpoint.run, tags=tags, model_id=logged
+    )
+    version = resolve(f"{plan.name}/{entry.version}")
+    set_alias(version, CHALLENGER)
+    note(version, threshold=card.threshold)
+    return resolve(str(version))

@@ -1,0 +1,176 @@
+"""Names to versions: the registry as Sightline reads it. Aliases are resolved once, here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from pydantic import BaseModel, ConfigDict
+
+from models.runtime.card import Card
+from models.runtime.faults import Fault, choices
+from tasks.servers import prepare_store
+from tasks.workspace import state
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+
+
+class Version(BaseModel):
+    """One version of a registered model, written `name/number`.
+
+    aliases: that point at it now.  type, template, dataset, dataset_version: of its card.
+    logged_model: MLflow's id of its artifacts.  metrics: measured ones, `<split>.<metric>`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    number: int
+    aliases: tuple[str, ...] = ()
+    type: str = ""
+    template: str = ""
+    dataset: str = ""
+    dataset_version: str = ""
+    logged_model: str = ""
+    run: str = ""
+    created: str = ""
+    metrics: dict[str, float] = {}
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.number}"
+
+
+def client() -> MlflowClient:
+    """The registry's client; the store is made first when there is none."""
+    prepare_store()
+    return MlflowClient()
+
+
+def resolve(reference: str) -> Version:
+    """The version that `name`, `name@alias` or `name/number` means now. `name` alone: champion, else the newest.
+
+    Raises Fault with the names, aliases or numbers there are.
+    """
+    matched = re.fullmatch(r"(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<number>\d+))?", reference)
+    if matched is None:
+        raise Fault(f"{reference!r} is no model. Write name, name@alias or name/number, as in roofs-detector@champion.")
+    registry, name = client(), matched["name"]
+    aliases = _aliases(registry, name)
+    if matched["alias"] and matched["alias"] not in aliases:
+        raise Fault(f"{name} has no alias {matched['alias']!r}. {choices(matched['alias'], aliases)}")
+    if matched["number"]:
+        return _version(registry, name, int(matched["number"]), aliases)
+    number = aliases.get(matched["alias"] or CHAMPION)
+    if number is None:
+        number = max(entry.number for entry in versions(name))
+    return _version(registry, name, number, aliases)
+
+
+def versions(name: str = "") -> tuple[Version, ...]:
+    """Every version in the registry, or of one model, by name and number."""
+    registry = client()
+    condition = f"name = '{_quoted(name)}'" if name else ""
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = registry.search_model_versions(condition, max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            break
+    aliases = {each: _aliases(registry, each) for each in {entry.name for entry in found}}
+    described = [_describe(entry, aliases[entry.name]) for entry in found]
+    return tuple(sorted(described, key=lambda entry: (entry.name, entry.number)))
+
+
+def trained(name: str, plan: str) -> Version | None:
+    """The version that a training plan of that digest made, if the registry holds it."""
+    condition = f"name = '{_quoted(name)}' and tags.plan = '{plan}'"
+    found = client().search_model_versions(condition)
+    if not found:
+        return None
+    newest = max(found, key=lambda entry: int(entry.version))
+    return _describe(newest, _aliases(client(), name))
+
+
+def artifacts(version: Version) -> Path:
+    """The folder with a version's card, weights, runtime and training images, on this disk."""
+    where = f"{client().get_logged_model(version.logged_model).artifact_location}/artifacts/version"
+    return Path(mlflow.artifacts.download_artifacts(where, dst_path=_downloads(where, version)))
+
+
+def card(version: Version) -> Card:
+    """What the version says of itself."""
+    return Card.read(artifacts(version) / "card.json")
+
+
+def trained_on(version: Version) -> frozenset[str]:
+    """sha256 of every image the version learned from or was picked by (train and val)."""
+    return frozenset((artifacts(version) / "trained_on.txt").read_text(encoding="utf-8").split())
+
+
+def set_alias(version: Version, alias: str) -> None:
+    """Point an alias at a version, taking it from whichever had it."""
+    client().set_registered_model_alias(version.name, alias, str(version.number))
+
+
+def note(version: Version, **tags: Any) -> None:
+    """Write tags on a version."""
+    registry = client()
+    for key, value in tags.items():
+        registry.set_model_version_tag(version.name, str(version.number), key.replace("__", "."), str(value))
+
+
+def _downloads(where: str, version: Version) -> str | None:
+    """None where the artifacts are files here: they are read where they lie. Else a folder of this workspace."""
+    if ":/" not in where or where.startswith("file:"):
+        return None
+    folder = state() / "downloads" / version.name / str(version.number)
+    folder.mkdir(parents=True, exist_ok=True)
+    return str(folder)
+
+
+def _aliases(registry: MlflowClient, name: str) -> dict[str, int]:
+    try:
+        return {alias: int(number) for alias, number in registry.get_registered_model(name).aliases.items()}
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        known = [entry.name for entry in registry.search_registered_models()]
+        raise Fault(f"there is no model {name!r}. {choices(name, known, 'Registered')}") from None
+
+
+def _version(registry: MlflowClient, name: str, number: int, aliases: dict[str, int]) -> Version:
+    try:
+        return _describe(registry.get_model_version(name, str(number)), aliases)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        known = ", ".join(str(entry.number) for entry in versions(name))
+        raise Fault(f"{name} has no version {number}. There are: {known or 'none'}.") from None
+
+
+def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
+    tags, number = entry.tags, int(entry.version)
+    metrics = {key: float(value) for key, value in tags.items() if key.split(".")[0] in ("train", "val", "test")}
+    return Version(
+        name=entry.name,
+        number=number,
+        aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
+        logged_model=entry.model_id or "",
+        run=entry.run_id or "",
+        created=f"{entry.creation_timestamp}",
+        metrics=metrics,
+        **{key: tags.get(key, "") for key in ("type", "template", "dataset", "dataset_version")},
+    )
+
+
+def _quoted(name: str) -> str:
+    if "'" in name:
+        raise Fault(f"{name!r} is no model's name: it holds a quotation mark")
+    return name

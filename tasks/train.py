@@ -1,0 +1,209 @@
+"""The verb train: fit one model to one version of a dataset."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import mlflow
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.exceptions import MlflowException
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.cache_policies import NO_CACHE
+from pydantic import BaseModel, ConfigDict
+
+from models.catalog import template
+from models.parameters import ClassifierParameters, Parameters
+from models.runtime.faults import Fault
+from tasks.data.dataset import Dataset
+from tasks.plan import PinnedDataset, TrainingPlan, default_name, sources_digest
+from tasks.registry import client, trained
+from tasks.workspace import root, state
+
+
+class Checkpoint(BaseModel):
+    """A finished training: where its weights lie, its MLflow run, and how it went.
+
+    version: `name/number` when the registry held this very training already and nothing was trained.
+    monitored, best: the validation metric that picked the weights, and its value, 0 to 1.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    weights: str = ""
+    run: str = ""
+    version: str = ""
+    monitored: str = ""
+    best: float = 0.0
+    epochs: int = 0
+    seconds: float = 0.0
+
+
+def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
+    """The plan to train on a dataset. Raises Fault when it cannot be trained on so."""
+    plan = TrainingPlan(
+        name=name or default_name(dataset.name, template(parameters.template).type),
+        dataset=dataset,
+        given=parameters.model_dump(mode="json"),
+        sources=sources_digest(),
+        app=app,
+    )
+    check_trainable(dataset.open(), plan)
+    return plan
+
+
+def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
+    """Raises Fault that lists every reason why this dataset cannot train this model."""
+    wanted = "detection" if plan.type == "visual-detector" else "classification"
+    faults = []
+    if dataset.task != wanted:
+        faults.append(f"its labels are for {dataset.task}, and {plan.parameters.template} needs {wanted}")
+    for split in ("train", "val"):
+        if not dataset.split(split):
+            faults.append(f"its {split} split is empty")
+    given = plan.parameters
+    if isinstance(given, ClassifierParameters) and given.concepts_mutually_exclusive and not dataset.exclusive:
+        faults.append("some images have several concepts or none; set concepts_mutually_exclusive: false")
+    labelled = {name for entry in dataset.split("train") for name in (*entry.concepts, *entry.box_concepts)}
+    missing = [name for name in dataset.concepts if name not in labelled]
+    if missing:
+        faults.append(f"no training image shows {', '.join(missing)}")
+    if plan.type == "visual-classifier" and len(dataset.concepts) < 2:
+        faults.append("a classifier needs two concepts or more")
+    if faults:
+        raise Fault(f"dataset {dataset.name}: cannot train {plan.name}: {'; '.join(faults)}.")
+
+
+@task(cache_policy=NO_CACHE)
+def train(plan: TrainingPlan) -> Checkpoint:
+    """Fit one model to one version of a dataset, unless the registry holds that very training."""
+    log = get_run_logger()
+    held = trained(plan.name, plan.digest)
+    if held is not None:
+        log.info("nothing to train: data, parameters and code are those of %s", held)
+        return Checkpoint(version=str(held), run=held.run)
+    folder = work_folder(plan)
+    finished = folder / "checkpoint.json"
+    if finished.exists():
+        log.info("training was finished before; only its registration is left")
+        return Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
+    if (folder / "last.ckpt").exists():
+        log.info("going on from an interrupted training (%s)", folder / "last.ckpt")
+    checkpoint = _fit(plan, folder)
+    finished.write_text(checkpoint.model_dump_json(), encoding="utf-8")
+    create_markdown_artifact(_story(plan, checkpoint), key=f"training-{plan.name.lower()}", description="Training")
+    return checkpoint
+
+
+def work_folder(plan: TrainingPlan) -> Path:
+    """Where an unfinished training keeps its state; gone once the version is registered."""
+    return state() / "training" / plan.digest
+
+
+def discard(plan: TrainingPlan) -> None:
+    """Remove a training's working state: the registry holds all that matters now."""
+    shutil.rmtree(work_folder(plan), ignore_errors=True)
+
+
+def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
+    # Lightning takes seconds to import: only a run that really trains pays for it.
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    from models.classifier import Classifier
+    from models.detector import Detector
+    from models.training import fit
+    from tasks.data.loading import loader
+    from tasks.report import plot_training
+
+    dataset = plan.dataset.open()
+    kind = {"visual-classifier": Classifier, "visual-detector": Detector}[plan.type]
+    run = start_run(plan, folder)
+    module = kind(plan.parameters, dataset.concepts)  # type: ignore[arg-type]
+    loaders = [loader(dataset, split, plan.type, plan.parameters, vary=split == "train") for split in ("train", "val")]
+    began = time.monotonic()
+    logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
+    history = fit(module, *loaders, plan.parameters, folder, logger)
+    best = max(row[module.monitored] for row in history if module.monitored in row)
+    with mlflow.start_run(run_id=run):
+        mlflow.log_metrics({"best_" + module.monitored: best, "seconds": time.monotonic() - began})
+        mlflow.log_artifact(str(folder / "history.jsonl"), "training")
+        for plot in plot_training(history, folder):
+            mlflow.log_artifact(str(plot), "training")
+    return Checkpoint(
+        weights=str(folder / "best.safetensors"),
+        run=run,
+        monitored=module.monitored,
+        best=best,
+        epochs=len(history),
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def start_run(plan: TrainingPlan, folder: Path) -> str:
+    """The MLflow run of a training: a new one with all that says what it does, or the interrupted one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    noted = folder / "run.txt"
+    if noted.exists():
+        return noted.read_text(encoding="utf-8")
+    with mlflow.start_run(experiment_id=experiment(plan.app or plan.name), run_name=f"train {plan.name}") as run:
+        mlflow.log_params(plan.given)
+        mlflow.set_tags(
+            {
+                "stage": "train",
+                "model": plan.name,
+                "dataset": plan.dataset.name,
+                "dataset_version": plan.dataset.version,
+                "plan": plan.digest,
+                "sources": plan.sources,
+                "git_revision": git_revision(),
+                "python": platform.python_version(),
+                "processor": platform.processor() or platform.machine(),
+                **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "pytorch-lightning")},
+            }
+        )
+        data = plan.dataset
+        source = LocalArtifactDatasetSource(data.folder)
+        mlflow.log_input(MetaDataset(source, name=data.name, digest=data.version), context="training")
+    noted.write_text(run.info.run_id, encoding="utf-8")
+    return run.info.run_id
+
+
+def experiment(name: str) -> str:
+    """The id of the experiment of that name, made when there is none; its files under this workspace."""
+    registry = client()
+    found = registry.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    local = mlflow.get_tracking_uri().startswith("sqlite:")
+    location = (state() / "mlartifacts" / name).as_uri() if local else None
+    try:
+        return registry.create_experiment(name, artifact_location=location)
+    except MlflowException:  # another process was faster
+        return registry.get_experiment_by_name(name).experiment_id
+
+
+def git_revision() -> str:
+    """The commit this runs from, with `+` when files differ from it; empty outside git."""
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
+        cwd=root(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip()
+
+
+def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:
+    rows = "\n".join(f"| {name} | {value} |" for name, value in sorted(plan.given.items()))
+    return (
+        f"# {plan.name}\n\n{plan.given['template']} on **{plan.dataset.name}** (`{plan.dataset.version}`): "
+        f"{checkpoint.epochs} epochs in {checkpoint.seconds:.0f} s, "
+        f"best {checkpoint.monitored} **{checkpoint.best:.4f}**.\n\n| parameter | value |\n|---|---|\n{rows}\n"
+    )
