@@ -1,29 +1,44 @@
 """One product's night: bring the data in, train on it, measure, and promote the model if it is better."""
 
 from prefect import flow, tags
+from pydantic import BaseModel
 
 from flows.ingest import ingest
 from flows.train import held_out
-from tasks.app import read_app
-from tasks.evaluate import evaluate
+from tasks.app import App, read_app
+from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import pin
 from tasks.promote import Promotion, promote
 from tasks.register import register
 from tasks.train import plan_training, train
 
 
+class Outcome(BaseModel):
+    """What came of a product's night."""
+
+    trained: bool
+    evaluation: Evaluation
+    promotion: Promotion
+
+
 @flow(flow_run_name="pipeline {app}")
-def pipeline(app: str) -> Promotion:
+def pipeline(app: str) -> Outcome:
     """Bring the data in, train on it, measure, and promote the model if it is better.
 
     app: its name, or the path of its file.
     """
     product = read_app(app)
+    ingest(product.source, product.dataset, product.format, product.split, product.tolerance)
+    return improve(product)
+
+
+def improve(product: App) -> Outcome:
+    """Train on a product's dataset as it is, measure, and promote the model if it is better."""
     with tags(product.name):
-        ingest(product.source, product.dataset, product.format, product.split, product.tolerance)
         dataset = pin(product.dataset)
         plan = plan_training(dataset, product.parameters(), product.model, product.name)
         checkpoint = train(plan)
         candidate = register(plan, checkpoint)
         evaluation = evaluate(candidate, dataset, held_out(plan))
-        return promote(candidate, evaluation, dataset, product.gate)
+        promotion = promote(candidate, evaluation, dataset, product.gate)
+    return Outcome(trained=not checkpoint.version, evaluation=evaluation, promotion=promotion)

@@ -78,7 +78,7 @@ def _colour(strength: float) -> v2.Transform:
 
 PRESETS = {
     "classification": {
-        "none": lambda: [],
+        "none": list,
         "light": lambda: [Reframe((0.85, 1.2), 1.2), _colour(0.3)],
         "flip": lambda: [Reframe((0.9, 1.6), 1.3), v2.RandomHorizontalFlip(), _colour(0.3)],
         "strong": lambda: [
@@ -89,7 +89,7 @@ PRESETS = {
         ],
     },
     "detection": {
-        "none": lambda: [],
+        "none": list,
         "light": lambda: [Reframe((0.75, 1.33), 1.2, FILL), _colour(0.3)],
         "flip": lambda: [Reframe((0.7, 1.4), 1.3, FILL), v2.RandomHorizontalFlip(), _colour(0.3)],
         "strong": lambda: [

@@ -11,8 +11,8 @@ from torchmetrics.classification import MulticlassAccuracy, MultilabelAveragePre
 from models.optimization import optimizer, schedule
 from models.parameters import ClassifierParameters
 from models.runtime import networks
-from models.runtime.card import MEAN, STD
 from models.runtime.transform import normalise
+from models.start import network_for
 
 
 class Classifier(pl.LightningModule):
@@ -24,9 +24,8 @@ class Classifier(pl.LightningModule):
     def __init__(self, parameters: ClassifierParameters, concepts: tuple[str, ...]) -> None:
         super().__init__()
         self.parameters_given = parameters
-        self.network = networks.build(parameters.template, len(concepts), parameters.weights, parameters.image_size).to(
-            memory_format=torch.channels_last
-        )
+        self.network = network_for(parameters, len(concepts))
+        self.normalisation = networks.NORMALISATION[parameters.template]
         self.exclusive = parameters.concepts_mutually_exclusive
         self.loss: nn.Module = (
             nn.CrossEntropyLoss(label_smoothing=parameters.label_smoothing)
@@ -45,7 +44,7 @@ class Classifier(pl.LightningModule):
         return "val_accuracy" if self.exclusive else "val_average_precision"
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.network(normalise(images, MEAN, STD))
+        return self.network(normalise(images, *self.normalisation))
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         images, targets = batch

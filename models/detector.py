@@ -11,9 +11,9 @@ from models.detection_loss import detection_losses
 from models.optimization import optimizer, schedule
 from models.parameters import DetectorParameters
 from models.runtime import networks
-from models.runtime.card import MEAN, STD
 from models.runtime.predictor import FLOOR
 from models.runtime.transform import normalise
+from models.start import network_for
 
 
 class Detector(pl.LightningModule):
@@ -28,15 +28,14 @@ class Detector(pl.LightningModule):
     def __init__(self, parameters: DetectorParameters, concepts: tuple[str, ...]) -> None:
         super().__init__()
         self.parameters_given = parameters
-        self.network = networks.build(parameters.template, len(concepts), parameters.weights, parameters.image_size).to(
-            memory_format=torch.channels_last
-        )
+        self.network = network_for(parameters, len(concepts))
+        self.normalisation = networks.NORMALISATION[parameters.template]
         self.metric = MeanAveragePrecision(iou_thresholds=[0.5])
         self.metric.warn_on_many_detections = False
 
     def training_step(self, batch: tuple[Tensor, list[dict[str, Tensor]]], _: int) -> Tensor:
         images, targets = batch
-        losses = detection_losses(self.network, normalise(images, MEAN, STD), targets)
+        losses = detection_losses(self.network, normalise(images, *self.normalisation), targets)
         total = torch.stack(list(losses.values())).sum()
         named = {f"train_{name}": value.detach() for name, value in losses.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
@@ -46,7 +45,7 @@ class Detector(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, list[dict[str, Tensor]]], _: int) -> None:
         images, targets = batch
         given = self.parameters_given
-        found = self.network.detect(normalise(images, MEAN, STD), FLOOR, given.nms_iou, given.max_detections)
+        found = self.network.detect(normalise(images, *self.normalisation), FLOOR, given.nms_iou, given.max_detections)
         self.metric.update([dict(zip(("boxes", "scores", "labels"), row, strict=True)) for row in found], targets)
 
     def on_validation_epoch_end(self) -> None:

@@ -41,13 +41,13 @@ class BestAverage(WeightAveraging):
     @staticmethod
     @torch.no_grad()
     def _average(averaged: Iterable[torch.Tensor], current: Iterable[torch.Tensor], count: Any) -> None:
+        """torch hands over one dtype at a time; counters (of batch-norm) are copied."""
         decay = min(EMA_DECAY, (1 + int(count)) / (10 + int(count)))
-        pairs = list(zip(averaged, current, strict=True))
-        floats = [(a, c) for a, c in pairs if a.dtype.is_floating_point]
-        torch._foreach_lerp_([a for a, _ in floats], [c for _, c in floats], 1 - decay)
-        for a, c in pairs:
-            if not a.dtype.is_floating_point:
-                a.copy_(c)
+        old, new = list(averaged), list(current)
+        if old[0].dtype.is_floating_point:
+            torch._foreach_lerp_(old, new, 1 - decay)
+        else:
+            torch._foreach_copy_(old, new)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         score = float(trainer.callback_metrics[self.monitored])
@@ -131,7 +131,6 @@ def fit(
     """
     folder.mkdir(parents=True, exist_ok=True)
     _quiet()
-    torch.manual_seed(parameters.seed)
     last = folder / "last.ckpt"
     trainer = _trainer(module, parameters, folder, logger)
     trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
@@ -164,7 +163,7 @@ def _trainer(module: pl.LightningModule, parameters: Parameters, folder: Path, l
         callbacks=callbacks,
         plugins=[DurableCheckpoints()],
         logger=logger,
-        log_every_n_steps=50,
+        log_every_n_steps=1,
         enable_progress_bar=interactive,
         enable_checkpointing=True,
         enable_model_summary=False,
@@ -186,5 +185,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
 def _quiet() -> None:
     """Lightning's advice that does not apply here, by name."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    # Lightning 2.6 asks torch's pytree in a way torch 2.15 calls old: https://github.com/Lightning-AI/pytorch-lightning
+    warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
     # Decoded pictures are cached in memory and the processor is busy training: more workers would slow it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")

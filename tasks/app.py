@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from models.parameters import Parameters, parameters
 from models.runtime.faults import Fault, choices
+from tasks.files import write
 from tasks.workspace import root
 
 
@@ -82,6 +83,20 @@ def read_app(given: str | Path) -> App:
 def apps() -> tuple[str, ...]:
     """The names of the apps there are, sorted."""
     return tuple(sorted(path.stem for path in (root() / "apps").glob("*.yaml")))
+
+
+def create_app(name: str, source: str, template: str) -> Path:
+    """Write `apps/<name>.yaml`, commented. Raises Fault for a bad name, and when there is one already."""
+    path = root() / "apps" / f"{name}.yaml"
+    if path.exists():
+        raise Fault(f"{path}: there is an app of that name already")
+    text = TEMPLATE.format(name=name, source=source, dataset=name, template=template)
+    try:
+        App(**yaml.safe_load(text))
+    except ValidationError as error:
+        raise Fault(f"app {name!r}: " + "; ".join(_faults(error))) from None
+    write(path, text)
+    return path
 
 
 def app_path(given: str | Path) -> Path:

@@ -170,7 +170,7 @@ def _rows(answer: Concepts | Regions, least: float) -> list[dict[str, Any]]:
 
 
 def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Path) -> None:
-    from tasks.report import draw
+    from tasks.drawing import draw
 
     parts = [part for part in path.parts if part not in ("/", "..", ".")]
     target = folder / Path(*parts[-3:]).with_suffix(".jpg")

@@ -13,6 +13,7 @@ from typing import Any
 
 import mlflow
 import mlflow.pyfunc
+import pandas
 
 
 def runtime(folder: Path) -> Any:
@@ -38,15 +39,15 @@ class Sightline(mlflow.pyfunc.PythonModel):
         folder = Path(context.artifacts["version"])
         self.predictor = runtime(folder / "runtime").Predictor.load(folder)
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> Any:
+    def predict(
+        self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
+    ) -> pandas.DataFrame:
         """model_input: a table with a column `image`, or a list: paths, encoded bytes, or (H, W, 3) uint8 arrays.
 
         params: `threshold`, the least score of an answered row, in [0, 1]; below 0 the model's own.
         Answers a table with columns image (row of the input), concept, score and, for a detector,
         x0, y0, x1, y1 in pixels of the image as given.
         """
-        import pandas
-
         pictures = list(model_input["image"]) if hasattr(model_input, "columns") else list(model_input)
         answers = self.predictor.predict(pictures)
         least = (params or {}).get("threshold", -1.0)

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 
 import mlflow
@@ -56,7 +57,10 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
 def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -> Predictor:
     """The trained network with its card; a detector's threshold is the one with the best F1 on val."""
     given = plan.parameters
+    mean, std = networks.NORMALISATION[given.template]
     card = Card(
+        mean=mean,
+        std=std,
         type=plan.type,
         template=given.template,
         concepts=dataset.concepts,
@@ -101,7 +105,9 @@ def read_back(folder: Path, predictor: Predictor, dataset: Dataset) -> None:
 
 def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -> str:
     """Log the version under its training run; answers where its files lie."""
-    with mlflow.start_run(run_id=checkpoint.run):
+    with mlflow.start_run(run_id=checkpoint.run), warnings.catch_warnings():
+        # The signature is ours and the version is read back below: an example adds nothing to either.
+        warnings.filterwarnings("ignore", ".*input example was not provided.*")
         info = mlflow.pyfunc.log_model(
             name=plan.name,
             python_model=str(Path(__file__).with_name("pyfunc.py")),

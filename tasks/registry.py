@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
 from models.runtime.faults import Fault, choices
-from tasks.servers import prepare_store
+from tasks.tracking_store import prepare_store
 from tasks.workspace import state
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -162,7 +162,7 @@ def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
         name=entry.name,
         number=number,
         aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
-        logged_model=entry.model_id or "",
+        logged_model=entry.source.removeprefix("models:/"),
         run=entry.run_id or "",
         created=f"{entry.creation_timestamp}",
         metrics=metrics,

@@ -119,7 +119,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     from models.detector import Detector
     from models.training import fit
     from tasks.data.loading import loader
-    from tasks.report import plot_training
+    from tasks.plots import plot_training
 
     dataset = plan.dataset.open()
     kind = {"visual-classifier": Classifier, "visual-detector": Detector}[plan.type]

@@ -12,7 +12,10 @@ SILENT = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # a task queue for language models: three processes for nothing
     "SCARF_NO_ANALYTICS": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 
@@ -32,7 +35,16 @@ def settle() -> None:
 
     Called before any of the three is imported: they read their settings once, at import.
     """
+    state().mkdir(parents=True, exist_ok=True)
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(state() / "prefect"))
+    _no_proxy("127.0.0.1", "localhost")
     os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{state() / 'mlflow.db'}")
+
+
+def _no_proxy(*hosts: str) -> None:
+    """Where a proxy is set, calls to servers on this machine must not go through it."""
+    for name in ("NO_PROXY", "no_proxy"):
+        known = [host for host in os.environ.get(name, "").split(",") if host]
+        os.environ[name] = ",".join(known + [host for host in hosts if host not in known])

@@ -58,7 +58,9 @@ def app_list(json: Json = False) -> None:
         except Fault as fault:
             aside(str(fault))
             continue
-        rows.append({"app": app.name, "dataset": app.dataset, "template": app.training["template"], "cron": app.schedule})
+        rows.append(
+            {"app": app.name, "dataset": app.dataset, "template": app.training["template"], "cron": app.schedule}
+        )
     reply({"apps": rows}, json, table(rows) if rows else "none. `sightline app create NAME` makes one.")
 
 
@@ -81,7 +83,9 @@ def dataset_list(json: Json = False) -> None:
                 "version": known.get(name),
             }
         )
-    reply({"datasets": rows}, json, table(rows) if rows else "none. `sightline ingest SOURCE --dataset NAME` makes one.")
+    reply(
+        {"datasets": rows}, json, table(rows) if rows else "none. `sightline ingest SOURCE --dataset NAME` makes one."
+    )
 
 
 def dataset_show(name: Annotated[str, Argument(help="A dataset's name.")], json: Json = False) -> None:
@@ -126,7 +130,7 @@ def dataset_checkout(
     json: Json = False,
 ) -> None:
     """Bring an older version of a dataset into a folder of its own."""
-    from tasks.data.version import checkout
+    from tasks.data.checkout import checkout
 
     name, _, digest = version.partition("@")
     if not digest:
@@ -183,7 +187,9 @@ def run_status(
     reply({"runs": rows}, json, table(rows) if rows else "no run yet")
 
 
-def run_logs(run: Annotated[str, Argument(help="A run's name or id; default: the newest.")] = "", json: Json = False) -> None:
+def run_logs(
+    run: Annotated[str, Argument(help="A run's name or id; default: the newest.")] = "", json: Json = False
+) -> None:
     """What a run logged."""
     from tasks.runs import run_logs
 

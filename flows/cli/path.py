@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import Json, answer, run, say, table
+from flows.cli.output import Json, answer, run, table
 
 Threshold = Annotated[float | None, Option(min=0, max=1, help="Least score that counts; default: the model's own.")]
 
@@ -97,7 +96,14 @@ def told(done) -> str:
     if done.seen_in_training:
         lines.append(f"{done.seen_in_training} of these images were seen in training: not held-out numbers")
     lines += [f"  {name:<24}{value:>10.4f}" for name, value in done.metrics.items()]
-    return "\n".join([*lines, "", table(done.per_concept), "", f"report: {done.report}"])
+    return "\n".join([*lines, "", table([shortened(row) for row in done.per_concept]), "", f"report: {done.report}"])
+
+
+def shortened(row: dict) -> dict:
+    """A concept's row under headings that fit a terminal; what is predicted is TP + FP."""
+    from tasks.report import SHORT
+
+    return {SHORT.get(key, key): value for key, value in row.items() if key != "Total Predicted"}
 
 
 def compare(
@@ -140,7 +146,7 @@ def pipeline(
     from flows.pipeline import pipeline as flow
 
     done = run(flow, app)
-    answer(done, json, done.why)
+    answer(done, json, f"{told(done.evaluation)}\n\n{done.promotion.why}")
 
 
 def demo(
@@ -151,7 +157,4 @@ def demo(
     from flows.demo import demo as flow
 
     summary = run(flow, seed)
-    story = Path(summary.pop("story"))
-    answer(summary, json, story.read_text(encoding="utf-8"))
-    if not json:
-        say()
+    answer(summary, json, summary.pop("story"))

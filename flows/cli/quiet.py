@@ -1,4 +1,4 @@
-"""What Prefect writes to the terminal, less what a person who runs one command does not need."""
+"""What Prefect says of a Fault: its sentence, once. A traceback is for faults of ours, not of a user's data."""
 
 import logging
 
@@ -6,15 +6,18 @@ from models.runtime.faults import Fault
 
 
 def only_what_matters() -> None:
-    """Drop, on the console alone, the traceback of a Fault: the command prints its sentence once, at the end."""
-    from prefect.logging.configuration import setup_logging
-
-    setup_logging()
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs"):
-        for handler in logging.getLogger(name).handlers:
-            if type(handler).__name__ == "PrefectConsoleHandler":
-                handler.addFilter(_told_elsewhere)
+    """Filter Prefect's loggers. Filters, unlike handlers, survive its setting up the logging anew."""
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addFilter(_once)
+    # At the end of a run Prefect may wait a moment for its events to reach the server, and warns of that.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
 
 
-def _told_elsewhere(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], Fault)) and "Fault(" not in record.getMessage()
+def _once(record: logging.LogRecord) -> bool:
+    fault = record.exc_info[1] if record.exc_info else None
+    if isinstance(fault, Fault):
+        told = getattr(fault, "told", False)
+        fault.told = True  # type: ignore[attr-defined]
+        record.msg, record.args, record.exc_info, record.exc_text = str(fault), (), None, None
+        return not told
+    return "Fault: " not in record.getMessage()

@@ -102,7 +102,7 @@ def show_template(name: Annotated[str, Argument(help="A template's name.")], jso
         fields = {key: {**schema[key], "default": value} for key, value in defaults.items()}
         answer({"template": name, "type": entry.type, "parameters": fields}, True)
         return
-    say(f"# {entry.help}\ndataset: \n# In the registry; empty: DATASET-{entry.type.removeprefix('visual-')}.\nname: \"\"")
+    say(f'# {entry.help}\ndataset: \n# In the registry; empty: DATASET-{entry.type.removeprefix("visual-")}.\nname: ""')
     say("parameters:")
     for key, value in defaults.items():
         say(f"  # {schema[key].get('description', '')} {span(schema[key], entry.limits.get(key))}".rstrip())

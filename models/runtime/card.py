@@ -9,10 +9,6 @@ from typing import Any
 
 from .faults import Fault
 
-# ImageNet's channel means and deviations: what torchvision's weights expect, and as good as any from nothing.
-MEAN = (0.485, 0.456, 0.406)
-STD = (0.229, 0.224, 0.225)
-
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -20,6 +16,7 @@ class Card:
 
     type, template: of the catalog.  concepts: names, in the order of the network's outputs.
     image_size: pixels; the square's side (classifier) or the longer side (detector) the network sees.
+    mean, std: of each channel in [0, 1], by which the network's input is normalised.
     exclusive: whether an image is of exactly one concept (softmax, else sigmoid).
     threshold: score from which a region or concept counts as found, in [0, 1]; picked on the val split.
     nms_iou, max_detections: a detector's post-processing.
@@ -30,12 +27,12 @@ class Card:
     template: str
     concepts: tuple[str, ...]
     image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     exclusive: bool = True
     threshold: float = 0.5
     nms_iou: float = 0.6
     max_detections: int = 100
-    mean: tuple[float, ...] = MEAN
-    std: tuple[float, ...] = STD
     dataset: str = ""
     dataset_version: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from .faults import Fault
 
 # A closed list, so that a file cannot choose an exotic (and less tested) decoder by its first bytes.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "MPO")
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # MPO, several JPEGs in one file, opens as JPEG
 SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"}
 )

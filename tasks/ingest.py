@@ -1,0 +1,129 @@
+"""The verbs of an ingest: read, check, split, write, version, report."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from prefect import get_run_logger, task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from models.runtime.faults import Fault
+from tasks.data import formats
+from tasks.data.account import Ingested, account, counts, told
+from tasks.data.dataset import folder_of, named_dataset
+from tasks.data.draft import Draft, draft, mended, placed, remember_splits, within
+from tasks.data.formats.source import Source
+from tasks.data.split import shares
+from tasks.data.store import build, heading, lines, read_rows, record, swap, tidy, write_json, write_rows
+from tasks.data.version import folder_version, point, stage, versions
+from tasks.workspace import root
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What an ingest was asked for. source: absolute.  retry: a rejected.csv, or ''.  forget: dataset names."""
+
+    source: str
+    dataset: str
+    format: str
+    split: str
+    tolerance: float
+    retry: str
+    forget: tuple[str, ...]
+
+
+def request(source: str, dataset: str, format: str, split: str, tolerance: float, retry: str, forget: str) -> Request:
+    """The request, checked before any work. A retry needs no source: the ingest before it left its own.
+
+    A relative source is looked for where the command was given, then in the project's root (where apps run).
+    """
+    folder_of(dataset)
+    shares(split)
+    if not 0 <= tolerance <= 1:
+        raise Fault(f"tolerance {tolerance}: a share between 0 and 1 (5 % is 0.05)")
+    if retry and not source:
+        source, format = _asked_before(dataset, format)
+    path = Path(source) if Path(source).exists() else root() / source
+    if not source or not path.exists():
+        raise Fault(f"{source or 'source'}: there is no such file or folder (looked in {Path.cwd()} and {root()})")
+    names = tuple(name for name in re.split(r"[,\s]+", forget) if name)
+    return Request(str(path.resolve()), dataset, format, split, tolerance, retry, names)
+
+
+def _asked_before(dataset: str, format: str) -> tuple[str, str]:
+    path = record(dataset) / "ingest.json"
+    if not path.exists():
+        raise Fault(f"{dataset}: it is not known here what it was ingested from. Give the source with --retry.")
+    before = json.loads(path.read_text(encoding="utf-8"))
+    return before["source"], before["format"] if format == "auto" else format
+
+
+@task(cache_policy=NO_CACHE)
+def read(request: Request) -> Source:
+    """Recognise the source's format and read its labels; no picture is opened."""
+    return formats.read(Path(request.source), request.format)
+
+
+@task(cache_policy=NO_CACHE)
+def check(request: Request, source: Source) -> Draft:
+    """Look at every picture and box; write what is left out and what was mended into CSV files.
+
+    Raises Fault when more than the tolerated share is left out.
+    """
+    if request.retry:
+        rows = read_rows(Path(request.retry))
+        drafted = mended(named_dataset(request.dataset), source, rows)
+    else:
+        drafted = draft(request.dataset, source)
+    folder = record(request.dataset)
+    write_rows(folder / "rejected.csv", drafted.rejected)
+    write_rows(folder / "repaired.csv", drafted.repaired)
+    within(drafted, request.tolerance, folder / "rejected.csv")
+    return drafted
+
+
+@task(cache_policy=NO_CACHE)
+def split(request: Request, draft: Draft) -> Draft:
+    """Decide where each image that is new goes; every other one stays where it was."""
+    return placed(draft, shares(request.split))
+
+
+@task(cache_policy=NO_CACHE)
+def write(draft: Draft) -> str:
+    """Build the dataset beside its place and answer that folder; '' when the one in place is the same."""
+    head = heading(draft.name, draft.task, draft.exclusive, draft.concepts)
+    place = folder_of(draft.name)
+    same = _text(place / "dataset.yaml") == head and _text(place / "annotations.jsonl") == lines(draft.annotations)
+    if same and folder_version(place) == versions().get(draft.name):
+        return ""
+    return str(build(draft.name, head, draft.annotations, {c.annotation.image: c.file for c in draft.images}))
+
+
+@task(cache_policy=NO_CACHE)
+def version(request: Request, draft: Draft, format: str, built: str) -> Ingested:
+    """Put the files into DVC's cache, the dataset into its place, and its version into data.dvc."""
+    staged = stage(draft.name, Path(built) if built else None, request.forget)
+    found = point(staged, partial(swap, draft.name) if built else None)
+    tidy(draft.name)
+    remember_splits(draft.name, draft.annotations)
+    asked = {"source": request.source, "format": format, "dataset_version": found.dataset_version}
+    write_json(record(draft.name) / "ingest.json", asked)
+    return account(draft, format, found, changed=bool(built))
+
+
+@task(cache_policy=NO_CACHE)
+def report(ingested: Ingested, draft: Draft) -> None:
+    """Show in the Prefect UI what came in, by split and concept, and what did not, with the reasons."""
+    key = re.sub(r"[^a-z0-9]+", "-", f"ingest-{ingested.dataset}".lower()).strip("-")
+    create_table_artifact(counts(draft), key=f"{key}-concepts", description=f"{ingested.dataset} by split and concept")
+    create_markdown_artifact(told(ingested, draft), key=key, description=f"ingest of {ingested.dataset}")
+    get_run_logger().info(ingested.sentence())
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""

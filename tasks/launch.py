@@ -1,0 +1,143 @@
+"""The supervisor seen from outside: is there one, start it, wait until its services answer, stop it."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from models.runtime.faults import Fault
+from tasks.background import alone, turn_logs
+from tasks.processes import TOKEN, end_all
+from tasks.supervisor import log_file
+from tasks.workspace import root, state
+
+PATIENCE_SECONDS = 180.0  # a cold start takes 14 s on 2 idle cores, 6 s of them the creation of Prefect's database
+
+Say = Callable[[str], None]
+
+
+def supervised() -> bool:
+    """Whether a supervisor of this workspace is alive: it holds the lock."""
+    if not (state() / "servers.lock").exists():
+        return False
+    with alone(patience=0.0) as free:
+        return not free
+
+
+def content() -> dict[str, Any]:
+    """What the supervisor wrote last; empty when there is nothing."""
+    try:
+        found = json.loads((state() / "servers.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def launch(wanted: tuple[str, ...], owner: int, say: Say) -> bool:
+    """Start the supervisor unless there is one for all that is wanted. Whether one was started."""
+    (state() / "logs").mkdir(parents=True, exist_ok=True)
+    Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
+    with (state() / "launch.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two commands at once: one launches, the other finds
+        if supervised():
+            running = content().get("services", {})
+            if not running or set(wanted) <= set(running):
+                return False
+        stop()
+        turn_logs()
+        say(f"starting in the background: {', '.join(wanted)}")
+        _spawn(wanted, owner)
+        return True
+
+
+def wait_for(names: tuple[str, ...], say: Say) -> dict[str, Any]:
+    """Wait until those of these that are started here answer; what the supervisor says then.
+
+    Raises Fault with the end of the log of who does not.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    told: set[str] = set()
+    while True:
+        now = content()
+        services = now.get("services", {})
+        here = {name for name in names if name in services}
+        ready = {name for name in here if services[name]["condition"] == "ready"}
+        for name in sorted(ready - told):
+            say(f"{name} answers on {services[name]['url']}")
+        told = ready
+        if services and ready == here:
+            return now
+        late = next(iter(sorted(here - ready)), "supervisor")
+        if not supervised():
+            failed = next((name for name in services if services[name]["condition"] == "failed"), late)
+            raise Fault(f"{failed} did not come up: {_tail(failed)}")
+        if time.monotonic() > deadline:
+            raise Fault(f"{late} does not answer after {PATIENCE_SECONDS:.0f} s: {_tail(late)}")
+        time.sleep(0.1)
+
+
+def stop() -> None:
+    """Stop the supervisor with all that it started, and what a killed one left; forget them."""
+    last = content()
+    if not last:
+        return
+    if supervised():
+        _stop_supervisor(last)
+    end_all(last["token"])  # finds nothing, unless the supervisor and its sentinel were killed together
+    (state() / "servers.json").unlink(missing_ok=True)
+
+
+def _spawn(wanted: tuple[str, ...], owner: int) -> None:
+    code = str(Path(__file__).resolve().parents[1])
+    paths = [code, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {
+        **os.environ,
+        TOKEN: uuid.uuid4().hex,
+        "SIGHTLINE_ROOT": str(root()),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),  # the root may be a folder of data alone
+    }
+    command = [sys.executable, "-m", "tasks.background", *wanted, "--owner", str(owner)]
+    with log_file(state(), "supervisor").open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=root(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # it outlives the terminal
+        )
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while content().get("token") != environment[TOKEN]:
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise Fault(f"the servers' supervisor did not start: {_tail('supervisor')}")
+        time.sleep(0.05)
+    process.returncode = 0  # not ours to wait for: Python would warn that it still runs
+
+
+def _stop_supervisor(last: dict[str, Any]) -> None:
+    try:
+        process = psutil.Process(last["supervisor"])
+        if process.environ().get(TOKEN) != last["token"]:
+            return
+        process.terminate()
+        process.wait(timeout=40.0)
+    except psutil.TimeoutExpired:
+        process.kill()  # its sentinel ends the rest
+    except psutil.Error:
+        return
+
+
+def _tail(name: str) -> str:
+    """Where a log is, and its end."""
+    log = log_file(state(), name)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    return "\n".join([f"see {log}", *(f"  {line}" for line in lines[-12:])])

@@ -1,0 +1,100 @@
+"""The runs that Prefect knows: their states and their logs, for `sightline run`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from models.runtime.faults import Fault, choices
+from tasks.servers import connect
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import FlowRun
+
+PAGE = 200  # the most that the API gives at once
+
+
+def runs(limit: int = 20) -> list[dict[str, Any]]:
+    """The newest runs, the newest first: id, name, flow, state, started (ISO, UTC), seconds, tags.
+
+    A flow called by another flow is a run of its own. Raises Fault when no server is up.
+    """
+    from prefect.client.schemas.filters import FlowFilter, FlowFilterId
+
+    with _client() as client:
+        found = _newest(client, limit)
+        wanted = FlowFilter(id=FlowFilterId(any_=list({run.flow_id for run in found})))
+        flows = {flow.id: flow.name for flow in client.read_flows(flow_filter=wanted)} if found else {}
+    return [_row(run, flows.get(run.flow_id, "")) for run in found]
+
+
+def run_logs(run: str = "") -> list[str]:
+    """What a run logged, the oldest line first. run: its id or the start of it, its name, or empty: the newest run.
+
+    Of several runs with one name the newest is meant. Raises Fault with the newest runs' names when there is
+    no such run, and when no server is up.
+    """
+    from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+    from prefect.client.schemas.sorting import LogSort
+
+    lines: list[str] = []
+    with _client() as client:
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[_find(client, run).id]))
+        while True:
+            page = client.read_logs(wanted, limit=PAGE, offset=len(lines), sort=LogSort.TIMESTAMP_ASC)
+            lines += [f"{log.timestamp:%H:%M:%S} {_level(log.level):<7} {log.message}" for log in page]
+            if len(page) < PAGE:
+                return lines
+
+
+def _client() -> SyncPrefectClient:
+    connect()
+    from prefect.client.orchestration import get_client
+
+    return get_client(sync_client=True)
+
+
+def _newest(client: SyncPrefectClient, limit: int, name: str = "") -> list[FlowRun]:
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+    from prefect.client.schemas.sorting import FlowRunSort
+
+    named = FlowRunFilter(name=FlowRunFilterName(any_=[name])) if name else None
+    return client.read_flow_runs(flow_run_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
+
+
+def _find(client: SyncPrefectClient, run: str) -> FlowRun:
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_flow_run(UUID(run))
+    except (ValueError, ObjectNotFound):  # no id, or nobody's
+        pass
+    if run and (named := _newest(client, 1, run)):
+        return named[0]
+    newest = _newest(client, PAGE)
+    for found in newest:
+        if str(found.id).startswith(run):
+            return found
+    if not newest:
+        raise Fault("there is no run yet: `sightline train`, `sightline demo` and others make one")
+    names = dict.fromkeys(found.name for found in newest[:20])
+    raise Fault(f"there is no run {run!r}. {choices(run, names, 'The newest')}")
+
+
+def _row(run: FlowRun, flow: str) -> dict[str, Any]:
+    return {
+        "id": str(run.id),
+        "name": run.name,
+        "flow": flow,
+        "state": run.state_name or "",
+        "started": run.start_time.isoformat(timespec="seconds") if run.start_time else "",
+        "seconds": round(run.total_run_time.total_seconds(), 1),
+        "tags": list(run.tags),
+    }
+
+
+def _level(number: int) -> str:
+    import logging
+
+    return logging.getLevelName(number)
