@@ -19,17 +19,20 @@ from models.runtime.ssdlite import SSDLite
 CELLS_PER_BOX = 10
 SCORE_POWER, OVERLAP_POWER = 0.5, 4.0
 FOCUS = 2.0  # power of |target - score|: easy cells weigh less (quality focal loss, Li 2020)
-CONCEPT_WEIGHT, BOX_WEIGHT = 1.0, 2.0
+OBJECT_WEIGHT, CONCEPT_WEIGHT, BOX_WEIGHT = 1.0, 1.0, 2.0
+CE_MEAN = True
+RAISE = 0.5
 
 
 class Assigned(NamedTuple):
     """What every cell is to learn.
 
-    scores: (N, L, C) in [0, 1], at most one concept a cell above 0.  boxes: (N, L, 4) xyxy of the box it
-    answers for.  answers: (N, L) bool, whether it answers for any.
+    scores: (N, L) in [0, 1].  labels: (N, L) and boxes: (N, L, 4) xyxy of what it answers for.
+    answers: (N, L) bool, whether it answers for any.
     """
 
     scores: Tensor
+    labels: Tensor
     boxes: Tensor
     answers: Tensor
 
@@ -47,14 +50,16 @@ def detection_losses(network: nn.Module, images: Tensor, targets: list[dict[str,
 
 
 def light_losses(raw: Raw, assigned: Assigned) -> dict[str, Tensor]:
-    """Quality focal loss on scores, and 1 - GIoU on boxes weighted by their target score; both per unit of score."""
     total = assigned.scores.sum().clamp(min=1.0)
-    off = (assigned.scores - raw.logits.detach().sigmoid()).abs().pow(FOCUS)
-    each = F.binary_cross_entropy_with_logits(raw.logits, assigned.scores, reduction="none")
-    weight = assigned.scores.sum(-1)[assigned.answers]
-    apart = 1 - overlap(raw.boxes[assigned.answers], assigned.boxes[assigned.answers], generalised=True)
+    off = (assigned.scores - raw.objects.detach().sigmoid()).abs().pow(FOCUS)
+    each = F.binary_cross_entropy_with_logits(raw.objects, assigned.scores, reduction="none")
+    answers = assigned.answers
+    weight = assigned.scores[answers]
+    apart = 1 - overlap(raw.boxes[answers], assigned.boxes[answers], generalised=True)
+    named = F.cross_entropy(raw.logits[answers], assigned.labels[answers], reduction="none")
     return {
-        "concept": CONCEPT_WEIGHT * (off * each).sum() / total,
+        "object": OBJECT_WEIGHT * (off * each).sum() / total,
+        "concept": CONCEPT_WEIGHT * (named.mean() if CE_MEAN else (named * weight).sum() / total),
         "box": BOX_WEIGHT * (apart * weight).sum() / total,
     }
 
@@ -63,13 +68,13 @@ def light_losses(raw: Raw, assigned: Assigned) -> dict[str, Tensor]:
 def assign(raw: Raw, boxes: Tensor, labels: Tensor, present: Tensor) -> Assigned:
     """Which cells answer for which boxes. boxes: (N, M, 4), labels: (N, M), present: (N, M) bool, False for padding."""
     count, most = labels.shape
-    cells, concepts = raw.logits.shape[1:]
+    cells = raw.objects.shape[1]
     if most == 0:
-        empty = raw.logits.new_zeros(count, cells, concepts)
-        return Assigned(empty, torch.zeros_like(raw.distances), empty.new_zeros(count, cells, dtype=torch.bool))
+        nothing = torch.zeros_like(raw.objects, dtype=torch.int64)
+        return Assigned(torch.zeros_like(raw.objects), nothing, torch.zeros_like(raw.distances), nothing > 0)
     images = torch.arange(count, device=labels.device)[:, None]
     overlaps = overlap(boxes[:, :, None], raw.boxes[:, None])
-    named = raw.logits.sigmoid().transpose(1, 2)[images, labels]
+    named = raw.scores.transpose(1, 2)[images, labels]
     fit = named.pow(SCORE_POWER) * overlaps.pow(OVERLAP_POWER)
     fit = fit * (_inside(raw.points, boxes) & present[..., None])
     best, where = fit.topk(min(CELLS_PER_BOX, cells), dim=-1)
@@ -78,10 +83,8 @@ def assign(raw: Raw, boxes: Tensor, labels: Tensor, present: Tensor) -> Assigned
     owner = (overlaps * chosen).argmax(1)
     chosen = chosen * F.one_hot(owner, most).transpose(1, 2)
     fit, overlaps = fit * chosen, overlaps * chosen
-    scale = overlaps.amax(-1, keepdim=True) / fit.amax(-1, keepdim=True).clamp(min=1e-9)
-    score = (fit * scale).amax(1)
-    scores = F.one_hot(labels[images, owner], concepts) * score[..., None]
-    return Assigned(scores, boxes[images, owner], chosen.amax(1) > 0)
+    scale = overlaps.amax(-1, keepdim=True).pow(RAISE) / fit.amax(-1, keepdim=True).clamp(min=1e-9)
+    return Assigned((fit * scale).amax(1), labels[images, owner], boxes[images, owner], chosen.amax(1) > 0)
 
 
 def overlap(some: Tensor, others: Tensor, generalised: bool = False) -> Tensor:

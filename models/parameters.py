@@ -6,9 +6,9 @@ value depends on the architecture takes the template's own when it is not given.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from models.catalog import TEMPLATES, template
 from models.runtime.faults import Fault, choices
@@ -62,13 +62,16 @@ class Parameters(BaseModel):
                 raise ValueError(str(fault)) from None
         return given
 
-    @model_validator(mode="after")
-    def _within_limits(self) -> Self:
-        for name, (low, high) in TEMPLATES[self.template].limits.items():
-            if not low <= getattr(self, name) <= high:
-                span = f"{low} to {high}" if low != high else f"{low} alone"
-                raise ValueError(f"{name}: {self.template} takes {span}, got {getattr(self, name)}")
-        return self
+    @field_validator("*")
+    @classmethod
+    def _within_limits(cls, value: Any, info: ValidationInfo) -> Any:
+        chosen = info.data.get("template")  # the first field, so it is known here, unless it is at fault itself
+        limits = TEMPLATES[chosen].limits if chosen else {}
+        low, high = limits.get(str(info.field_name), (value, value))
+        if not low <= value <= high:
+            span = f"{low} to {high}" if low != high else f"{low} alone"
+            raise ValueError(f"{info.field_name}: {chosen} takes {span}, got {value}")
+        return value
 
 
 class ClassifierParameters(Parameters):
@@ -104,9 +107,12 @@ def parameters(given: dict[str, Any], where: str = "parameters") -> Parameters:
 
     Raises Fault that names every field at fault, what was given and what is allowed.
     """
-    kind = BY_TYPE[template(given.get("template", "")).type]
+    chosen = given.get("template")
+    if not isinstance(chosen, str):
+        raise Fault(f"{where}: template: a name is wanted, got {chosen!r}. {choices('', TEMPLATES)}")
+    kind = BY_TYPE[template(chosen).type]
     try:
-        return kind(**given)
+        return kind.model_validate(given)
     except ValidationError as error:
         entries = [entry for entry in error.errors() if entry["type"] != "default_factory_not_called"]
         faults = [_sentence(kind, entry) for entry in entries]

@@ -26,7 +26,7 @@ def network_for(parameters: Parameters, concepts: int) -> nn.Module:
     network = networks.build(parameters.template, concepts, start, parameters.image_size)
     if not named:
         _take(network, Path(parameters.weights), parameters.template)
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.to(memory_format=torch.channels_last)
 
 
 def _take(network: nn.Module, path: Path, template: str) -> None:

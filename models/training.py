@@ -20,6 +20,7 @@ from pytorch_lightning.plugins.io import TorchCheckpointIO
 from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
+from models.learner import Learner
 from models.parameters import Parameters
 
 VALIDATIONS = 20  # about so many a training: enough for a curve, cheap enough for a detector
@@ -54,7 +55,7 @@ class BestAverage(WeightAveraging):
         if self._average_model is None or score < self.best:  # of equals the later: it has seen more
             return
         self.best = score
-        weights = self._average_model.module.network.state_dict()
+        weights = self._average_model.module.network.state_dict()  # type: ignore[union-attr]
         whole = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
         write_durably(self.path, lambda file: file.write(safetensors.torch.save(whole)))
 
@@ -78,24 +79,41 @@ class Latest(Checkpoint):
             self.saved = time.monotonic()
 
 
+class SeededSteps(Callback):
+    """Whatever a step draws depends on the seed and its number alone, not on what was drawn before it was resumed."""
+
+    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
+        torch.manual_seed(module.given.seed * 1_000_003 + trainer.global_step)
+
+
 class History(Callback):
-    """One JSON line an epoch in `history.jsonl`: epoch, step, seconds, every metric. Survives an interruption."""
+    """A row an epoch (epoch, step, learning rate, seconds, every metric measured in it), also in `history.jsonl`.
+
+    The rows are part of each checkpoint: a resumed training goes on with those of the epochs it goes on from.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.began = time.monotonic()
-
-    def on_train_batch_start(self, trainer: pl.Trainer, module: pl.LightningModule, *_: Any) -> None:
-        # Whatever a step draws depends on its number alone, not on what was drawn before it was resumed.
-        torch.manual_seed(module.parameters_given.seed * 1_000_003 + trainer.global_step)
+        self.path, self.began = path, time.monotonic()
+        self.rows: list[dict[str, Any]] = []
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        row = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # Lightning keeps the last validation's metrics: they are no row of an epoch without one.
+        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
+        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {name: value for name, value in measured.items() if validated or not name.startswith("val_")}
         row |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row |= {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
         row |= {"seconds": round(time.monotonic() - self.began, 1)}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        self.rows.append(row)
+        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
+        write_durably(self.path, lambda file: file.write(lines.encode()))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows = list(state_dict["rows"])
+        self.began = time.monotonic() - self.rows[-1]["seconds"]
 
 
 class DurableCheckpoints(TorchCheckpointIO):
@@ -117,7 +135,7 @@ def write_durably(path: Path, write: Callable[[BinaryIO], Any]) -> None:
 
 
 def fit(
-    module: pl.LightningModule,
+    module: Learner,
     train: DataLoader,
     val: DataLoader,
     parameters: Parameters,
@@ -132,17 +150,19 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     _quiet()
     last = folder / "last.ckpt"
-    trainer = _trainer(module, parameters, folder, logger)
+    history = History(folder / "history.jsonl")
+    trainer = _trainer(module, parameters, folder, history, logger)
     trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     module.network.load_state_dict(load_file(folder / "best.safetensors"))
-    return read_history(folder / "history.jsonl")
+    return history.rows
 
 
-def _trainer(module: pl.LightningModule, parameters: Parameters, folder: Path, logger: Any) -> pl.Trainer:
+def _trainer(module: Learner, parameters: Parameters, folder: Path, history: History, logger: Any) -> pl.Trainer:
     every = _validate_every(parameters.epochs)
     callbacks: list[Callback] = [
         BestAverage(folder / "best.safetensors", module.monitored),
-        History(folder / "history.jsonl"),
+        SeededSteps(),
+        history,
         Latest(folder / "last.ckpt"),
     ]
     if parameters.early_stopping_epochs:
@@ -174,12 +194,6 @@ def _trainer(module: pl.LightningModule, parameters: Parameters, folder: Path, l
 def _validate_every(epochs: int) -> int:
     """The widest step that divides the epochs, so that the last is validated, and gives VALIDATIONS or more."""
     return max(step for step in range(1, max(1, epochs // VALIDATIONS) + 1) if epochs % step == 0)
-
-
-def read_history(path: Path) -> list[dict[str, Any]]:
-    """The last word on each epoch: an epoch that was run again after an interruption replaces its first run."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    return list({row["epoch"]: row for row in rows}.values())
 
 
 def _quiet() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from models.parameters import Parameters, parameters
 from models.runtime.faults import Fault, choices
@@ -52,13 +52,14 @@ class App(BaseModel):
     schedule: str = Field("0 2 * * *", pattern=r"^(\S+ ){4}\S+$")
     """Cron: minute, hour, day, month, weekday."""
 
-    @model_validator(mode="after")
-    def _good_training(self) -> Self:
+    @field_validator("training")
+    @classmethod
+    def _good_training(cls, given: dict[str, Any]) -> dict[str, Any]:
         try:
-            parameters(self.training, "training")
+            parameters(given, "training")
         except Fault as fault:
             raise ValueError(str(fault)) from None
-        return self
+        return given
 
     def parameters(self) -> Parameters:
         """Of the training, checked."""
@@ -70,12 +71,12 @@ def read_app(given: str | Path) -> App:
     path = app_path(given)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise Fault(f"{path}: not YAML ({error})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise Fault(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: an app is a mapping (name, source, dataset, training, …), this is not one")
     try:
-        return App(**content)
+        return App.model_validate(content)
     except ValidationError as error:
         raise Fault(f"{path}: {_count(error)}\n" + "\n".join(f"  {line}" for line in _faults(error))) from None
 
@@ -90,13 +91,18 @@ def create_app(name: str, source: str, template: str) -> Path:
     path = root() / "apps" / f"{name}.yaml"
     if path.exists():
         raise Fault(f"{path}: there is an app of that name already")
-    text = TEMPLATE.format(name=name, source=source, dataset=name, template=template)
     try:
-        App(**yaml.safe_load(text))
+        App(name=name, source=source, dataset=name, training={"template": template})
     except ValidationError as error:
         raise Fault(f"app {name!r}: " + "; ".join(_faults(error))) from None
-    write(path, text)
-    return path
+    text = TEMPLATE.format(
+        name=name,
+        name_line=_line("name", name),
+        source_line=_line("source", source),
+        dataset_line=_line("dataset", name),
+        template=template,
+    )
+    return write(path, text)
 
 
 def app_path(given: str | Path) -> Path:
@@ -109,32 +115,43 @@ def app_path(given: str | Path) -> Path:
     raise Fault(f"there is no app {str(given)!r}. {known} `sightline app create` makes one.")
 
 
+def _line(key: str, value: str) -> str:
+    """One line of YAML, its value in quotes where it needs them."""
+    return yaml.safe_dump({key: value}, allow_unicode=True, width=float("inf")).rstrip("\n")
+
+
 def _count(error: ValidationError) -> str:
     return f"{error.error_count()} fault{'s' if error.error_count() > 1 else ''}"
 
 
 def _faults(error: ValidationError) -> list[str]:
-    lines = []
-    for entry in error.errors():
-        name = ".".join(str(part) for part in entry["loc"])
-        if entry["type"] == "extra_forbidden":
-            lines.append(f"{name}: no such key. {choices(name, App.model_fields)}")
-        elif entry["type"] == "value_error":
-            lines.append(str(entry["ctx"]["error"]))
-        else:
-            lines.append(f"{name}: {entry['msg'].lower()}, got {entry['input']!r}")
-    return lines
+    return [_sentence(entry) for entry in error.errors()]
+
+
+def _sentence(entry: Any) -> str:
+    where = ".".join(str(part) for part in entry["loc"])
+    key = str(entry["loc"][-1])
+    fields = Gate.model_fields if entry["loc"][0] == "gate" else App.model_fields
+    if entry["type"] == "extra_forbidden":
+        return f"{where}: no such key. {choices(key, fields)}"
+    if entry["type"] == "value_error":
+        return str(entry["ctx"]["error"])
+    if entry["type"] == "missing":
+        return f"{where}: missing. {fields[key].description}"
+    if entry["type"] == "string_pattern_mismatch":
+        return f"{where}: got {entry['input']!r}. {fields[key].description}"
+    return f"{where}: {entry['msg'].lower()}, got {entry['input']!r}"
 
 
 TEMPLATE = """\
 # {name}: one product's work, from its pictures to a model that is promoted when it is better.
 # Try it: sightline app check {name}    Run it: sightline pipeline {name}    Nightly: sightline up
-name: {name}
+{name_line}
 
 # Where labelled pictures arrive: a folder per class, Pascal VOC, COCO, YOLO or a CSV.
-source: {source}
+{source_line}
 # What they are called under data/.
-dataset: {dataset}
+{dataset_line}
 # auto looks and says what it saw; or folder, voc, coco, yolo, csv.
 format: auto
 # Share of images and boxes that may be left out before the ingest is refused.

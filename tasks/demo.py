@@ -8,12 +8,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.evaluate import Evaluation
 from tasks.files import write
+from tasks.page import log, show
 from tasks.promote import Promotion
 from tasks.servers import status
 from tasks.workspace import root
@@ -31,11 +31,11 @@ def compose(seed: int) -> None:
     """Compose the pictures from scikit-learn's handwritten digits, unless those of this seed are there."""
     from tasks.data import digits, scenery
 
-    code = b"".join(Path(module.__file__).read_bytes() for module in (digits, scenery))
+    code = b"".join(Path(str(module.__file__)).read_bytes() for module in (digits, scenery))
     stamp = f"{seed} {hashlib.sha256(code).hexdigest()}"
     stamped = folder() / "composed.txt"
     if stamped.exists() and stamped.read_text(encoding="utf-8") == stamp:
-        get_run_logger().info("the pictures of seed %d are there", seed)
+        log(f"the pictures of seed {seed} are there")
         return
     shutil.rmtree(folder(), ignore_errors=True)
     digits.compose(folder(), seed)
@@ -69,7 +69,7 @@ def tell(
     }
     write(folder() / "summary.json", json.dumps(summary, indent=2) + "\n")
     story = _story(summary, decisions, tests, trains, predicted)
-    create_markdown_artifact(f"```\n{story}\n```", key="demo", description="What the demo did")
+    show(f"```\n{story}\n```", "demo", "What the demo did")
     return summary | {"story": story}
 
 

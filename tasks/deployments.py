@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,17 +37,48 @@ def add_deployment(app: str, cron: str, timezone: str = "UTC") -> None:
             raise yaml.YAMLError("`deployments:` is not its last key")
     except yaml.YAMLError as error:
         raise Fault(f"{path}: {name} cannot be added ({error}). Add it by hand:\n{entry}") from None
-    beside = path.with_name(".prefect.yaml.new")
+    _replace(path, longer)
+
+
+def _replace(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
     with beside.open("w", encoding="utf-8") as file:
-        file.write(longer)
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
 
 
+def follow_apps() -> tuple[str, ...]:
+    """Make prefect.yaml say what the apps say: a night for each, at the app's `schedule`. Returns what it did.
+
+    An app whose file is not in order is left as it is.
+    """
+    from tasks.app import apps, read_app
+
+    done = []
+    path = root() / "prefect.yaml"
+    for name in apps():
+        try:
+            cron = read_app(name).schedule
+        except Fault as fault:
+            done.append(f"{name} is left as it is: {fault}")
+            continue
+        add_deployment(name, cron)
+        text = path.read_text(encoding="utf-8")
+        entry = re.search(rf"^ *- name: pipeline-{name}$(.*?)(?=^ *- name: |\Z)", text, re.DOTALL | re.MULTILINE)
+        if entry is None:
+            continue  # written by hand in another style: the user's own
+        at = re.sub(r"""(cron: *)(["'])[^"']*\2""", rf'\g<1>"{cron}"', entry[1])
+        if at != entry[1]:
+            _replace(path, text[: entry.start(1)] + at + text[entry.end(1) :])
+            done.append(f"{name} runs at {cron} now")
+    return tuple(done)
+
+
 def changed(api: str) -> bool:
     """Whether something to deploy is not deployed as it is now to the Prefect server with this address."""
-    return (root() / "prefect.yaml").exists() and _deployed() != _digest(api)
+    return (root() / "prefect.yaml").exists() and _deployed(api) != _digest()
 
 
 def main() -> None:
@@ -55,15 +87,16 @@ def main() -> None:
     api = os.environ["PREFECT_API_URL"]
     if not changed(api):
         return
-    digest = _digest(api)
+    for sentence in follow_apps():
+        sys.stdout.write(sentence + "\n")
+    sys.stdout.flush()
+    digest = _digest()
     _make_pool()
     command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
     done = subprocess.run(command, cwd=root(), check=False)
     if done.returncode != 0:
         sys.exit(done.returncode)
-    beside = _record().with_name("deployed.new")
-    beside.write_text(json.dumps({"digest": digest}), encoding="utf-8")
-    beside.replace(_record())
+    _remember(api, digest)
 
 
 def _make_pool() -> None:
@@ -84,17 +117,24 @@ def _record() -> Path:
     return Path(os.environ["PREFECT_HOME"]) / "deployed.json"  # beside the database: gone when that is
 
 
-def _deployed() -> str:
+def _deployed(api: str) -> str:
     try:
-        return str(json.loads(_record().read_text(encoding="utf-8"))["digest"])
+        return str(json.loads(_record().read_text(encoding="utf-8"))[api])
     except (OSError, ValueError, KeyError):
         return ""
 
 
-def _digest(api: str) -> str:
-    """Of the sources, of the place they are in, and of the server that knows them."""
+def _remember(api: str, digest: str) -> None:
+    _record().parent.mkdir(parents=True, exist_ok=True)
+    beside = _record().with_name("deployed.new")
+    beside.write_text(json.dumps({api: digest}), encoding="utf-8")
+    beside.replace(_record())
+
+
+def _digest() -> str:
+    """Of the sources and of the place they are in."""
     code = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256(f"{root()}\n{api}\n".encode())
+    digest = hashlib.sha256(f"{root()}\n".encode())
     for folder in dict.fromkeys((root(), code)):
         for pattern in SOURCES:
             for path in sorted(folder.glob(pattern)):

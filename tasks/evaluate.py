@@ -5,36 +5,42 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlflow
 import numpy as np
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
+from models.runtime.card import Card
 from models.runtime.faults import Fault, choices
+from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.metrics.classification import ClassificationReport, classification
 from tasks.metrics.detection import DetectionReport, detection
+from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.predict import answers, predictor
 from tasks.registry import Version, client, note, trained_on
 from tasks.train import experiment
 from tasks.workspace import state
 
-SOURCES = ("metrics/*.py", "report.py", "evaluate.py")
+SOURCES = ("metrics/*.py", "report.py", "plots.py", "style.py", "evaluate.py")
 Report = ClassificationReport | DetectionReport
+Answer = Concepts | Regions
 
 
 class Evaluation(BaseModel):
     """What was measured, and where it is kept.
 
     metrics: by name, fractions in [0, 1] but for counts; a metric that the split cannot give is absent.
+    milliseconds: from file to answer, each image, on the machine that measured.
     seen_in_training: so many of the images had the version learned from or been picked by.
     """
 
@@ -47,6 +53,7 @@ class Evaluation(BaseModel):
     threshold: float
     metrics: dict[str, float]
     per_concept: list[dict[str, Any]]
+    milliseconds: float
     images: int
     seen_in_training: int
     run: str
@@ -62,7 +69,7 @@ def evaluate(version: Version, dataset: PinnedDataset, split: str, threshold: fl
     if kept is None:
         kept = _measure(version, dataset, split, threshold, folder, digest)
     else:
-        get_run_logger().info("measured before: %s", folder)
+        log(f"measured before: {folder}")
     _show(kept)
     return kept
 
@@ -82,7 +89,10 @@ def _measure(
     if not annotations:
         raise Fault(f"dataset {dataset.name}: its {split} split is empty, there is nothing to measure on")
     ready = predictor(version)
-    report = measure(ready, opened, annotations, threshold, f"{version} on {dataset.name} {split}")
+    began = time.monotonic()
+    found = answered(ready, opened, annotations, f"{version} on {dataset.name} {split}")
+    milliseconds = round((time.monotonic() - began) / len(annotations) * 1000, 2)
+    report = measured(ready.card, annotations, found, threshold)
     files = save(report, folder)
     seen = trained_on(version)
     with mlflow.start_run(
@@ -103,39 +113,42 @@ def _measure(
         threshold=report.threshold,
         metrics=summary,
         per_concept=json.loads((folder / "report.json").read_text(encoding="utf-8"))["per_concept"],
+        milliseconds=milliseconds,
         images=len(annotations),
         seen_in_training=sum(entry.sha256 in seen for entry in annotations),
         run=run.info.run_id,
         report=str(folder),
     )
     if dataset.name == version.dataset:
+        note(version, milliseconds=milliseconds)
         note(version, **{f"{split}.{name}": round(value, 6) for name, value in summary.items()})
     content = evaluation.model_dump() | {"digest": digest}
     (folder / "evaluation.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     return evaluation
 
 
-def measure(
-    ready: Predictor, dataset: Dataset, annotations: tuple[Annotation, ...], threshold: float | None, what: str
-) -> Report:
-    """The report of a predictor on some images of a dataset. Raises Fault when model and labels do not fit."""
+def answered(ready: Predictor, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:
+    """The predictor's answers on some images of a dataset. Raises Fault when model and labels do not fit."""
     wanted = "detection" if ready.card.type == "visual-detector" else "classification"
     if dataset.task != wanted:
         raise Fault(f"dataset {dataset.name} is labelled for {dataset.task}, the model is a {ready.card.type}")
-    strange = sorted(set(dataset.concepts) - set(ready.card.concepts))
-    if len(strange) == len(dataset.concepts):
+    if not set(dataset.concepts) & set(ready.card.concepts):
+        given = ", ".join(dataset.concepts)
         raise Fault(
-            f"dataset {dataset.name} and the model share no concept: the dataset has {', '.join(strange)}. "
-            f"{choices(strange[0], ready.card.concepts, 'The model knows')}"
+            f"dataset {dataset.name} and the model share no concept: the dataset has {given}. "
+            f"{choices(dataset.concepts[0], ready.card.concepts, 'The model knows')}"
         )
-    pictures = [dataset.path(entry) for entry in annotations]
-    found = [answer for _, _, answer in answers(ready, pictures, what)]
-    least = ready.card.threshold if threshold is None else threshold
-    concepts = tuple(ready.card.concepts)
-    if wanted == "detection":
-        return detection(annotations, found, concepts, least)
+    return [answer for _, _, answer in answers(ready, [dataset.path(entry) for entry in annotations], what)]
+
+
+def measured(card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None) -> Report:
+    """The report of a model's answers; threshold None is the model's own."""
+    least = card.threshold if threshold is None else threshold
+    concepts = tuple(card.concepts)
+    if card.type == "visual-detector":
+        return detection(annotations, cast(list[Regions], found), concepts, least)
     scores = np.stack([answer.scores for answer in found])
-    return classification(annotations, scores, concepts, ready.card.exclusive, least)
+    return classification(annotations, scores, concepts, card.exclusive, least)
 
 
 def _digest(version: Version, dataset: PinnedDataset, split: str, threshold: float | None) -> str:
@@ -160,12 +173,12 @@ def _kept(folder: Path, digest: str) -> Evaluation | None:
 
 def _show(evaluation: Evaluation) -> None:
     """The numbers in the Prefect UI."""
-    key = f"{evaluation.model}-{evaluation.split}".lower().replace("/", "-").replace("_", "-").replace(".", "-")
     text = (Path(evaluation.report) / "report.md").read_text(encoding="utf-8")
     if evaluation.seen_in_training:
         text = (
             f"**{evaluation.seen_in_training} of {evaluation.images} images were seen in training: "
             f"these are not held-out numbers.**\n\n{text}"
         )
-    create_markdown_artifact(text, key=f"evaluation-{key}", description=f"{evaluation.model} on {evaluation.split}")
-    create_table_artifact(evaluation.per_concept, key=f"concepts-{key}", description="Per concept")
+    name = f"{evaluation.model}-{evaluation.dataset}-{evaluation.split}"
+    show(text, f"evaluation-{name}", f"{evaluation.model} on {evaluation.dataset} {evaluation.split}")
+    show_table(evaluation.per_concept, f"concepts-{name}", "Per concept")

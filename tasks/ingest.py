@@ -15,12 +15,13 @@ from prefect.cache_policies import NO_CACHE
 from models.runtime.faults import Fault
 from tasks.data import formats
 from tasks.data.account import Ingested, account, counts, told
+from tasks.data.commit import point, stage
 from tasks.data.dataset import folder_of, named_dataset
 from tasks.data.draft import Draft, draft, mended, placed, remember_splits, within
 from tasks.data.formats.source import Source
 from tasks.data.split import shares
 from tasks.data.store import build, heading, lines, read_rows, record, swap, tidy, write_json, write_rows
-from tasks.data.version import folder_version, point, stage, versions
+from tasks.data.version import folder_version, versions
 from tasks.workspace import root
 
 
@@ -42,7 +43,9 @@ def request(source: str, dataset: str, format: str, split: str, tolerance: float
 
     A relative source is looked for where the command was given, then in the project's root (where apps run).
     """
-    folder_of(dataset)
+    place = folder_of(dataset)
+    if place.exists() and not (place / "dataset.yaml").exists():
+        raise Fault(f"{place}: is there already and no dataset (no dataset.yaml). Move it away first.")
     shares(split)
     if not 0 <= tolerance <= 1:
         raise Fault(f"tolerance {tolerance}: a share between 0 and 1 (5 % is 0.05)")
@@ -51,6 +54,8 @@ def request(source: str, dataset: str, format: str, split: str, tolerance: float
     path = Path(source) if Path(source).exists() else root() / source
     if not source or not path.exists():
         raise Fault(f"{source or 'source'}: there is no such file or folder (looked in {Path.cwd()} and {root()})")
+    if path.resolve().is_relative_to((root() / "data").resolve()):
+        raise Fault(f"{path}: lies in data/, which holds what ingests make. Move the source out of it first.")
     names = tuple(name for name in re.split(r"[,\s]+", forget) if name)
     return Request(str(path.resolve()), dataset, format, split, tolerance, retry, names)
 
@@ -90,7 +95,7 @@ def check(request: Request, source: Source) -> Draft:
 @task(cache_policy=NO_CACHE)
 def split(request: Request, draft: Draft) -> Draft:
     """Decide where each image that is new goes; every other one stays where it was."""
-    return placed(draft, shares(request.split))
+    return placed(draft, request.split)
 
 
 @task(cache_policy=NO_CACHE)

@@ -7,13 +7,13 @@ import glob
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,7 @@ from models.runtime.faults import Fault
 from models.runtime.images import SUFFIXES, decode
 from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
+from tasks.page import log, show
 from tasks.pyfunc import runtime
 from tasks.registry import Version, artifacts
 from tasks.workspace import root
@@ -42,7 +43,19 @@ class Shard(BaseModel):
 def predictor(version: Version) -> Predictor:
     """The version, ready to answer with the code it was registered with."""
     folder = artifacts(version)
-    return runtime(folder / "runtime").Predictor.load(folder)
+    with in_our_words():
+        return runtime(folder / "runtime").Predictor.load(folder)
+
+
+@contextmanager
+def in_our_words() -> Iterator[None]:
+    """A version's own runtime raises its own copy of Fault: pass it on as the one that everybody here knows."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__name__ != Fault.__name__:
+            raise
+        raise Fault(str(error)) from None
 
 
 def answers(
@@ -57,7 +70,8 @@ def answers(
     starts = range(0, len(pictures), BATCH)
     for start in track(starts, what, transient=True, disable=not sys.stderr.isatty()):
         batch = list(_decoded(pictures[start : start + BATCH], rejected))
-        found = ready.predict([image for _, image in batch])
+        with in_our_words():
+            found = ready.predict([image for _, image in batch])
         yield from ((path, image, _ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
 
 
@@ -145,7 +159,7 @@ def predict_shard(
             if draw:
                 _draw(path, image, kept, folder / "drawn")
     count = len(pictures) - len(rejected)
-    get_run_logger().info("%d pictures answered, %d could not be read", count, len(rejected))
+    log(f"{count} pictures answered, {len(rejected)} could not be read")
     return Shard(file=str(part), images=count, rejected=rejected)
 
 
@@ -181,9 +195,7 @@ def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Pa
 
 
 @task(cache_policy=NO_CACHE)
-def gather(
-    version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path
-) -> dict[str, Any]:
+def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> dict[str, Any]:
     """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
     lines = folder / "predictions.jsonl"
     with lines.open("w", encoding="utf-8") as whole:
@@ -201,7 +213,7 @@ def gather(
             writer.writerows(rows)
     images = sum(shard.images for shard in shards)
     told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
-    create_markdown_artifact(told, key="predictions", description=str(version))
+    show(told, "predictions", str(version))
     return {
         "model": str(version),
         "dataset_version": version.dataset_version,

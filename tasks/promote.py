@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from typing import Any
+
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault
 from tasks.app import Gate
-from tasks.evaluate import Evaluation, measure
-from tasks.metrics.compare import HEADLINE
+from tasks.evaluate import Evaluation, answered, measured
+from tasks.metrics.compare import HEADLINE, compare
+from tasks.page import log, show
 from tasks.plan import PinnedDataset
 from tasks.predict import predictor
 from tasks.registry import CHAMPION, Version, note, set_alias, trained_on, versions
@@ -42,12 +44,9 @@ def promote(candidate: Version, evaluation: Evaluation, dataset: PinnedDataset, 
     if decision.promoted:
         set_alias(candidate, CHAMPION)
     note(candidate, promotion=decision.why)
-    get_run_logger().info(decision.why)
-    create_markdown_artifact(
-        f"# {'Promoted' if decision.promoted else 'Not promoted'}\n\n{decision.why}\n",
-        key=f"promotion-{candidate.name.lower().replace('_', '-').replace('.', '-')}",
-        description="The gate's decision",
-    )
+    log(decision.why)
+    heading = "Promoted" if decision.promoted else "Not promoted"
+    show(f"# {heading}\n\n{decision.why}\n", f"promotion-{candidate.name}", "The gate's decision")
     return decision
 
 
@@ -60,52 +59,50 @@ def _decide(
     metric: str,
 ) -> Promotion:
     score = evaluation.metrics[metric]
-
-    def decided(promoted: bool, why: str, images: int, mine: float = score, theirs: float | None = None) -> Promotion:
-        holder = candidate if promoted or champion is None else champion
-        return Promotion(
-            candidate=str(candidate),
-            champion=str(holder) if promoted or champion else "",
-            promoted=promoted,
-            metric=metric,
-            candidate_score=mine,
-            champion_score=theirs,
-            images=images,
-            why=why,
-        )
-
+    answer = Promotion(
+        candidate=str(candidate),
+        champion=str(champion or ""),
+        promoted=False,
+        metric=metric,
+        candidate_score=score,
+        images=evaluation.images,
+        why="",
+    )
     if score < gate.minimum:
         why = f"{candidate} stays: its {metric} of {score:.4f} is below the gate's minimum of {gate.minimum:.4f}."
-        return decided(False, why, evaluation.images)
+        return answer.model_copy(update={"why": why})
     if champion is None:
         why = f"{candidate} is the first champion of {candidate.name}: {metric} {score:.4f}."
-        return decided(True, why, evaluation.images)
+        return answer.model_copy(update={"why": why, "promoted": True, "champion": str(candidate)})
     if champion.number == candidate.number:
-        return decided(False, f"{candidate} is the champion already: {metric} {score:.4f}.", evaluation.images)
-    theirs, mine, images = _duel(champion, candidate, dataset, metric, evaluation.split)
-    if images == 0:
-        why = f"{candidate} stays: there is no {evaluation.split} image that neither it nor {champion} was trained on."
-        return decided(False, why, 0)
-    better = mine > theirs and mine - theirs >= gate.min_improvement
-    needed = f" by {gate.min_improvement:.4f} or more" if gate.min_improvement else ""
-    why = (
-        f"{candidate} {'takes the place of' if better else 'does not replace'} {champion}: {metric} {mine:.4f} "
-        f"against {theirs:.4f} on {images} images neither was trained on; it must be higher{needed}."
-    )
-    return decided(better, why, images, mine, theirs)
+        return answer.model_copy(update={"why": f"{candidate} is the champion already: {metric} {score:.4f}."})
+    return answer.model_copy(update=_duel(candidate, champion, dataset, gate, metric, evaluation.split))
 
 
 def _duel(
-    champion: Version, candidate: Version, dataset: PinnedDataset, metric: str, split: str
-) -> tuple[float, float, int]:
-    """The metric of both on the images of the split that neither learned from, and how many these are."""
+    candidate: Version, champion: Version, dataset: PinnedDataset, gate: Gate, metric: str, split: str
+) -> dict[str, Any]:
+    """Both on the images of the split that neither learned from: what was found, and who is champion."""
     seen = trained_on(champion) | trained_on(candidate)
     opened = dataset.open()
     fair = tuple(entry for entry in opened.split(split) if entry.sha256 not in seen)
     if not fair:
-        return 0.0, 0.0, 0
-    theirs, mine = (
-        measure(predictor(version), opened, fair, None, f"{version} on {len(fair)} images").summary[metric]
-        for version in (champion, candidate)
-    )
-    return theirs, mine, len(fair)
+        why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."
+        return {"images": 0, "why": why}
+    reports = []
+    for version in (champion, candidate):
+        ready = predictor(version)
+        found = answered(ready, opened, fair, f"{version} on {len(fair)} images")
+        reports.append(measured(ready.card, fair, found, None))
+    duel = compare(reports[0], reports[1], metric)
+    better = duel.better and abs(duel.difference) >= gate.min_improvement
+    needed = f" It had to be better by {gate.min_improvement:g}." if gate.min_improvement else ""
+    verb = "takes the place of" if better else "does not replace"
+    return {
+        "images": len(fair),
+        "promoted": better,
+        "champion": str(candidate if better else champion),
+        "candidate_score": duel.candidate,
+        "champion_score": duel.champion,
+        "why": f"{candidate} {verb} {champion}: {duel.sentence}, none of which either was trained on.{needed}",
+    }

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import mlflow.pyfunc
 import pandas
+from mlflow.pyfunc import PythonModel
 
 
 def runtime(folder: Path) -> Any:
@@ -32,7 +32,7 @@ def runtime(folder: Path) -> Any:
     return importlib.import_module(f"{name}.predictor")
 
 
-class Sightline(mlflow.pyfunc.PythonModel):
+class Sightline(PythonModel):
     """Answers with a row for each region (detector) or each image and concept (classifier)."""
 
     def load_context(self, context: Any) -> None:

@@ -8,13 +8,14 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import cast
 
 import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
-from prefect import get_run_logger, task
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
 
@@ -22,10 +23,13 @@ from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime import networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
+from models.runtime.predictions import Regions
 from models.runtime.predictor import Predictor
 from tasks.data.dataset import Dataset
 from tasks.metrics.detection import best_threshold
+from tasks.page import log
 from tasks.plan import TrainingPlan
+from tasks.predict import in_our_words
 from tasks.pyfunc import runtime
 from tasks.registry import CHALLENGER, Version, client, note, resolve, set_alias, trained
 from tasks.train import Checkpoint, discard
@@ -40,7 +44,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
     """Write the version with its own code, read it back, and only then enter it in the registry."""
     held = trained(plan.name, plan.digest)
     if held is not None:
-        get_run_logger().info("%s already holds this training", held)
+        log(f"{held} holds this very training")
         return held
     dataset = plan.dataset.open()
     predictor = predictor_of(plan, checkpoint, dataset)
@@ -50,7 +54,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
         read_back(Path(mlflow.artifacts.download_artifacts(f"{logged}/artifacts/version")), predictor, dataset)
     version = _enter(plan, checkpoint, predictor.card)
     discard(plan)
-    get_run_logger().info("registered %s", version)
+    log(f"registered {version}")
     return version
 
 
@@ -74,7 +78,7 @@ def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -
     if plan.type != "visual-detector":
         return Predictor(network, card)
     val = dataset.split("val")
-    found = Predictor(network, card).predict([dataset.path(entry) for entry in val])
+    found = cast(list[Regions], Predictor(network, card).predict([dataset.path(entry) for entry in val]))
     return Predictor(network, card.with_(threshold=best_threshold(val, found, card.concepts)))
 
 
@@ -97,7 +101,8 @@ def write_version(predictor: Predictor, dataset: Dataset, folder: Path) -> Path:
 def read_back(folder: Path, predictor: Predictor, dataset: Dataset) -> None:
     """Load what was stored, with the code that was stored. Raises Fault unless it answers exactly the same."""
     pictures = [dataset.path(entry) for entry in dataset.annotations[:PROBES]]
-    stored = runtime(folder / "runtime").Predictor.load(folder, predictor.device)
+    with in_our_words():
+        stored = runtime(folder / "runtime").Predictor.load(folder, predictor.device)
     expected = [answer.rows() for answer in predictor.predict(pictures)]
     if [answer.rows() for answer in stored.predict(pictures)] != expected:
         raise Fault(f"{folder}: the stored version answers otherwise than the one trained. Nothing was registered.")
@@ -127,7 +132,7 @@ def signature(card: Card) -> ModelSignature:
     if card.type == "visual-detector":
         columns += [ColSpec(DataType.double, name) for name in ("x0", "y0", "x1", "y1")]
     threshold = ParamSpec("threshold", DataType.double, -1.0)
-    return ModelSignature(Schema([ColSpec(AnyType(), "image")]), Schema(columns), ParamSchema([threshold]))
+    return ModelSignature(Schema([ColSpec(AnyType(), "image")]), Schema([*columns]), ParamSchema([threshold]))
 
 
 def ports(card: Card) -> dict:
@@ -156,6 +161,7 @@ def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card) -> Version:
         "template": card.template,
         "dataset": card.dataset,
         "dataset_version": card.dataset_version,
+        "training_seconds": str(checkpoint.seconds),
         "concepts": json.dumps(card.concepts, ensure_ascii=False),
     }
     entry = registry.create_model_version(

@@ -24,6 +24,7 @@ class Version(BaseModel):
     """One version of a registered model, written `name/number`.
 
     aliases: that point at it now.  type, template, dataset, dataset_version: of its card.
+    milliseconds: from file to answer, an image, when it was last measured.
     logged_model: MLflow's id of its artifacts.  metrics: measured ones, `<split>.<metric>`.
     """
 
@@ -40,6 +41,8 @@ class Version(BaseModel):
     run: str = ""
     created: str = ""
     metrics: dict[str, float] = {}
+    training_seconds: float = 0.0
+    milliseconds: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.name}/{self.number}"
@@ -162,10 +165,12 @@ def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
         name=entry.name,
         number=number,
         aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
-        logged_model=entry.source.removeprefix("models:/"),
+        logged_model=str(entry.source).removeprefix("models:/"),
         run=entry.run_id or "",
         created=f"{entry.creation_timestamp}",
         metrics=metrics,
+        training_seconds=float(tags.get("training_seconds", 0)),
+        milliseconds=float(tags.get("milliseconds", 0)),
         **{key: tags.get(key, "") for key in ("type", "template", "dataset", "dataset_version")},
     )
 

@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from models.runtime.faults import Fault
@@ -56,7 +56,8 @@ def up(say: Say = to_stderr) -> Servers:
     if not started and now.deployments in ("ready", "failed") and changed(now.prefect_api):
         say("prefect.yaml, a flow or an app changed: deploying again in the background")
         os.kill(now.supervisor, signal.SIGHUP)
-    elif started and "worker" in now.pids:
+        return replace(now, deployments="under way")
+    if started and "worker" in now.pids:
         say("the worker and the deployments follow in a few seconds")
     return now
 
@@ -125,9 +126,9 @@ def _use(api: str) -> str:
     """Prefect reads its settings once, when it is imported; if it is already, it is told again."""
     os.environ[OURS] = os.environ["PREFECT_API_URL"] = api
     if "prefect.context" in sys.modules:
-        from prefect.context import root_settings_context
+        from prefect.context import refresh_global_settings_context
 
-        root_settings_context().__enter__()
+        refresh_global_settings_context()
     return api
 
 

@@ -176,6 +176,7 @@ class Supervisor:
             if running.process is not None:
                 with contextlib.suppress(psutil.Error):
                     end([psutil.Process(running.process.pid)])
+                running.process = None
         end_all(self.token)
         self._write()
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
-from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.exceptions import MlflowException
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
@@ -22,6 +21,7 @@ from models.catalog import template
 from models.parameters import ClassifierParameters, Parameters
 from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset
+from tasks.page import log, show
 from tasks.plan import PinnedDataset, TrainingPlan, default_name, sources_digest
 from tasks.registry import client, trained
 from tasks.workspace import root, state
@@ -83,21 +83,20 @@ def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
 @task(cache_policy=NO_CACHE)
 def train(plan: TrainingPlan) -> Checkpoint:
     """Fit one model to one version of a dataset, unless the registry holds that very training."""
-    log = get_run_logger()
     held = trained(plan.name, plan.digest)
     if held is not None:
-        log.info("nothing to train: data, parameters and code are those of %s", held)
+        log(f"nothing to train: data, parameters and code are those of {held}")
         return Checkpoint(version=str(held), run=held.run)
     folder = work_folder(plan)
     finished = folder / "checkpoint.json"
     if finished.exists():
-        log.info("training was finished before; only its registration is left")
+        log("the training was finished before; only its registration is left")
         return Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
     if (folder / "last.ckpt").exists():
-        log.info("going on from an interrupted training (%s)", folder / "last.ckpt")
+        log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
     checkpoint = _fit(plan, folder)
     finished.write_text(checkpoint.model_dump_json(), encoding="utf-8")
-    create_markdown_artifact(_story(plan, checkpoint), key=f"training-{plan.name.lower()}", description="Training")
+    show(_story(plan, checkpoint), f"training-{plan.name}", "Training")
     return checkpoint
 
 
@@ -124,11 +123,13 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     dataset = plan.dataset.open()
     kind = {"visual-classifier": Classifier, "visual-detector": Detector}[plan.type]
     run = start_run(plan, folder)
-    module = kind(plan.parameters, dataset.concepts)  # type: ignore[arg-type]
-    loaders = [loader(dataset, split, plan.type, plan.parameters, vary=split == "train") for split in ("train", "val")]
+    module = kind(plan.parameters, dataset.concepts)
+    given = plan.parameters
+    batches = loader(dataset, "train", plan.type, given, vary=True)
+    unvaried = loader(dataset, "val", plan.type, given, vary=False)
     began = time.monotonic()
     logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-    history = fit(module, *loaders, plan.parameters, folder, logger)
+    history = fit(module, batches, unvaried, given, folder, logger)
     best = max(row[module.monitored] for row in history if module.monitored in row)
     with mlflow.start_run(run_id=run):
         mlflow.log_metrics({"best_" + module.monitored: best, "seconds": time.monotonic() - began})
@@ -169,7 +170,9 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
         )
         data = plan.dataset
         source = LocalArtifactDatasetSource(data.folder)
-        mlflow.log_input(MetaDataset(source, name=data.name, digest=data.version), context="training")
+        # MetaDataset is abstract only to a type checker: its `profile` is left to `Dataset`.
+        named = MetaDataset(source, name=data.name, digest=data.version)  # type: ignore[abstract]
+        mlflow.log_input(named, context="training")
     noted.write_text(run.info.run_id, encoding="utf-8")
     return run.info.run_id
 
@@ -185,7 +188,7 @@ def experiment(name: str) -> str:
     try:
         return registry.create_experiment(name, artifact_location=location)
     except MlflowException:  # another process was faster
-        return registry.get_experiment_by_name(name).experiment_id
+        return registry.get_experiment_by_name(name).experiment_id  # type: ignore[union-attr]
 
 
 def git_revision() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -201,7 +202,7 @@ def run_logs(
         say(line)
 
 
-GROUPS = {
+GROUPS: dict[str, tuple[str, dict[str, tuple[Callable[..., None], str]]]] = {
     "app": (
         "Products: apps/*.yaml.",
         {"create": (app_create, "roofs"), "check": (app_check, "roofs"), "list": (app_list, "")},

@@ -69,7 +69,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = Non
         drawn.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(_cell(row.get(name)) for name in names))
-    console = Console(file=sys.stdout)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240)
     with console.capture() as captured:
         console.print(drawn)
     return captured.get().rstrip("\n")

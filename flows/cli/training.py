@@ -58,7 +58,9 @@ def read_file(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Fault(f"{path}: {error.strerror.lower()}. `sightline template show NAME > {path}` makes one.") from None
+        raise Fault(
+            f"{path}: {(error.strerror or 'unreadable').lower()}. `sightline template show NAME > {path}` makes one."
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise Fault(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):

@@ -19,24 +19,20 @@ SUFFIXES = frozenset(
 MAX_PIXELS = 178_956_970  # twice Pillow's own warning level (a 13,000 × 13,000 picture passes)
 
 
-def decode(source: Path | str | bytes) -> Image.Image:
+def decode(source: Path | str | bytes, name: str = "image") -> Image.Image:
     """The picture as a person sees it: RGB, turned as its EXIF says, first frame, on white where transparent.
 
-    source: a file or its bytes.  Raises Fault with the reason when it cannot be decoded whole
-    (unknown format, truncated, zero-sized, more than MAX_PIXELS).
+    source: a file, or its bytes, which a fault calls by `name`.  Raises Fault with the reason when it cannot
+    be decoded whole (unknown format, truncated, zero-sized, more than MAX_PIXELS).
     """
-    where = "image" if isinstance(source, bytes) else str(source)
+    where = name if isinstance(source, bytes) else str(source)
     try:
         with warnings.catch_warnings():
             # Pillow warns of what we either refuse below (size) or can do nothing about (odd EXIF).
             warnings.simplefilter("ignore")
-            with Image.open(
-                io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS
-            ) as image:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise Fault(
-                        f"{where}: {image.width}×{image.height} pixels, more than the {MAX_PIXELS:,} allowed"
-                    )
+                    raise Fault(f"{where}: {image.width}×{image.height} pixels, more than the {MAX_PIXELS:,} allowed")
                 image.load()
                 return to_rgb(_upright(image))
     except Fault:
@@ -65,11 +61,12 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def to_rgb(image: Image.Image) -> Image.Image:
     """Any Pillow mode as 8-bit RGB: 16-bit scaled (not clipped), transparency laid on white."""
-    if image.mode == "RGB":
+    transparent = image.has_transparency_data
+    if image.mode == "RGB" and not transparent:
         return image
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+    if transparent:
         layer = image.convert("RGBA")
         ground = Image.new("RGBA", layer.size, "white")
         return Image.alpha_composite(ground, layer).convert("RGB")
@@ -77,11 +74,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(pixels: np.ndarray) -> np.ndarray:
-    """16-bit values to 8 by their high byte; wider or float ones by their own largest value."""
-    top = (
-        65535.0
-        if pixels.dtype != np.float32 and pixels.max(initial=0) <= 65535
-        else float(pixels.max(initial=0))
-    )
-    scaled = np.clip(np.nan_to_num(pixels.astype(np.float64)), 0, None) / (top or 1.0) * 255
-    return scaled.clip(0, 255).astype(np.uint8)
+    """16-bit values to 8 by their high byte; wider and float ones by their own largest value."""
+    if np.issubdtype(pixels.dtype, np.integer) and pixels.max() < 2**16:
+        return (pixels.clip(0) >> 8).astype(np.uint8)
+    values = np.nan_to_num(pixels.astype(np.float64), posinf=0).clip(0)
+    return (values / (values.max() or 1) * 255).astype(np.uint8)

@@ -20,20 +20,28 @@ STRIDES = (8, 16, 32)
 WIDTHS = (32, 64, 128, 256)  # channels at strides 4, 8, 16, 32
 BLOCKS = (1, 2, 2, 2)
 NECK = 64
+TOWER = 2
 PRIOR = 0.01  # score of every cell before training, so that the many empty ones do not drown the first steps
 
 
 class Raw(NamedTuple):
     """What the network says of every cell, finest level first, row by row.
 
-    logits: (N, L, C).  distances: (N, L, 4) left, top, right, bottom in units of the cell's stride, > 0.
+    objects: (N, L) logit of drawing something well.  logits: (N, L, C) of what it would be, for a softmax.
+    distances: (N, L, 4) left, top, right, bottom in units of the cell's stride, > 0.
     points: (L, 2) centres in pixels.  strides: (L,) pixels.  All float32.
     """
 
+    objects: Tensor
     logits: Tensor
     distances: Tensor
     points: Tensor
     strides: Tensor
+
+    @property
+    def scores(self) -> Tensor:
+        """(N, L, C) in [0, 1]: how well it draws something, shared out over what that may be."""
+        return self.objects.sigmoid()[..., None] * self.logits.softmax(-1)
 
     @property
     def boxes(self) -> Tensor:
@@ -106,20 +114,21 @@ class Head(nn.Module):
 
     def __init__(self, concepts: int) -> None:
         super().__init__()
-        self.what = nn.Sequential(convolution(NECK, NECK), convolution(NECK, NECK))
-        self.where = nn.Sequential(convolution(NECK, NECK), convolution(NECK, NECK))
+        self.what = nn.Sequential(*(convolution(NECK, NECK) for _ in range(TOWER)))
+        self.where = nn.Sequential(*(convolution(NECK, NECK) for _ in range(TOWER)))
         self.logits = nn.Conv2d(NECK, concepts, 3, padding=1)
-        self.distances = nn.Conv2d(NECK, 4, 3, padding=1)
-        for last in (self.logits, self.distances):
+        self.box = nn.Conv2d(NECK, 5, 3, padding=1)
+        for last in (self.logits, self.box):
             nn.init.normal_(last.weight, std=0.01)
-        nn.init.constant_(self.logits.bias, -math.log((1 - PRIOR) / PRIOR))
-        nn.init.constant_(self.distances.bias, 1.0)
+        with torch.no_grad():
+            self.box.bias[0] = -math.log((1 - PRIOR) / PRIOR)
+            self.box.bias[1:] = 1.0
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, H*W, C) logits and (N, H*W, 4) distances in strides, float32."""
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, H*W) objects, (N, H*W, C) logits and (N, H*W, 4) distances in strides, float32."""
         logits = self.logits(self.what(features)).flatten(2).transpose(1, 2).float()
-        distances = self.distances(self.where(features)).flatten(2).transpose(1, 2).float()
-        return logits, F.softplus(distances)
+        box = self.box(self.where(features)).flatten(2).transpose(1, 2).float()
+        return box[..., 0], logits, F.softplus(box[..., 1:])
 
 
 class LightDetector(nn.Module):
@@ -139,8 +148,7 @@ class LightDetector(nn.Module):
             points.append(centres(*features.shape[-2:], stride, features.device))
             strides.append(points[-1].new_full((len(points[-1]),), stride))
         return Raw(
-            torch.cat([logits for logits, _ in said], 1),
-            torch.cat([distances for _, distances in said], 1),
+            *(torch.cat(column, 1) for column in zip(*said, strict=True)),
             torch.cat(points),
             torch.cat(strides),
         )
@@ -156,5 +164,5 @@ class LightDetector(nn.Module):
         raw = self(images)
         return [
             surest(boxes, scores, score_threshold, nms_iou, max_detections)
-            for boxes, scores in zip(raw.boxes, raw.logits.sigmoid(), strict=True)
+            for boxes, scores in zip(raw.boxes, raw.scores, strict=True)
         ]

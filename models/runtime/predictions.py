@@ -59,9 +59,7 @@ class Regions:
         _check("labels", self.labels, (count,), np.int64)
         _check_fractions("scores", self.scores)
         if count and (self.labels.min() < 0 or self.labels.max() >= len(self.concepts)):
-            raise ValueError(
-                f"labels must index {len(self.concepts)} concepts, got {sorted(set(self.labels))}"
-            )
+            raise ValueError(f"labels must index {len(self.concepts)} concepts, got {sorted(set(self.labels))}")
 
     @classmethod
     def empty(cls, concepts: tuple[str, ...]) -> Regions:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Protocol
 
 import numpy as np
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -37,7 +39,7 @@ class Predictor:
     def __init__(self, network: nn.Module, card: Card, device: str = "") -> None:
         self.card = card
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
 
     @classmethod
     def load(cls, folder: Path, device: str = "") -> Predictor:
@@ -46,8 +48,9 @@ class Predictor:
         network = networks.build(card.template, len(card.concepts), image_size=card.image_size)
         try:
             network.load_state_dict(load_file(folder / "weights.safetensors"))
-        except (OSError, RuntimeError, ValueError) as error:
-            raise Fault(f"{folder / 'weights.safetensors'}: not the weights of this card ({error})") from None
+        except (OSError, RuntimeError, SafetensorError) as error:
+            reason = shorten(str(error), 300)  # torch names every tensor that does not fit
+            raise Fault(f"{folder / 'weights.safetensors'}: not the weights of this card ({reason})") from None
         return cls(network, card, device)
 
     def save(self, folder: Path) -> None:
@@ -61,11 +64,12 @@ class Predictor:
         """One answer a picture, in order: `Concepts` of a classifier, `Regions` (surest first) of a detector.
 
         pictures: paths, encoded bytes, decoded (H, W, 3) uint8 RGB arrays or Pillow images.
-        Raises Fault, naming the picture, when one cannot be decoded.
+        Raises Fault, naming the picture by its path or its place (from 0), when one cannot be decoded.
         """
         answers: list = []
         for start in range(0, len(pictures), batch_size):
-            answers += self.answer([read(picture) for picture in pictures[start : start + batch_size]])
+            batch = enumerate(pictures[start : start + batch_size], start)
+            answers += self.answer([read(picture, f"image {i}") for i, picture in batch])
         return answers
 
     @torch.inference_mode()
@@ -99,15 +103,15 @@ class Predictor:
         return Regions(scaled, scores.astype(np.float32).clip(0, 1), labels.astype(np.int64), self.card.concepts)[solid]
 
 
-def read(picture: Picture) -> Image.Image:
-    """RGB, from whatever form the picture has. Raises Fault, naming it, when it cannot be read."""
+def read(picture: Picture, name: str = "image") -> Image.Image:
+    """RGB, from whatever form the picture has. Raises Fault, naming it (`name` if it has no path), when it cannot."""
     if isinstance(picture, Image.Image):
         return to_rgb(picture)
     if isinstance(picture, np.ndarray):
-        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-            raise Fault(f"an image as an array must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}")
+        if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+            raise Fault(f"{name}: an array must be (H, W, 3) uint8, got {picture.shape} {picture.dtype}")
         return Image.fromarray(picture)
-    return decode(picture)
+    return decode(picture, name)
 
 
 def _groups(keys: Sequence[tuple[int, int]]) -> Iterator[list[int]]:

@@ -1,0 +1,40 @@
+"""What the training of every model type has in common: a network, its parameters, its optimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from models.optimization import optimizer, schedule
+from models.parameters import Parameters
+from models.runtime.networks import NORMALISATION
+from models.runtime.transform import normalise
+from models.start import network_for
+
+
+class Learner(pl.LightningModule):
+    """A network in training. Batches come as uint8 pictures (N, 3, H, W) with their targets.
+
+    monitored: the validation metric that picks the best weights; higher is better.
+    """
+
+    monitored: str
+
+    def __init__(self, given: Parameters, concepts: Sequence[str]) -> None:
+        super().__init__()
+        self.given = given
+        self.network = network_for(given, len(concepts))
+
+    def seen(self, images: Tensor) -> Tensor:
+        """The pictures as the network sees them: float32, normalised."""
+        return normalise(images, *NORMALISATION[self.given.template])
+
+    def configure_optimizers(self) -> Any:
+        chosen = optimizer(self.network, self.given)
+        steps = int(self.trainer.estimated_stepping_batches)
+        rate = torch.optim.lr_scheduler.LambdaLR(chosen, schedule(self.given, steps))
+        return {"optimizer": chosen, "lr_scheduler": {"scheduler": rate, "interval": "step"}}

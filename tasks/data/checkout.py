@@ -1,0 +1,117 @@
+"""Older versions of a dataset, each in a folder of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from models.runtime.faults import Fault
+from tasks.data.dataset import inside
+from tasks.data.listing import Listing
+from tasks.data.pointer import pointers_in_git, read_pointer
+from tasks.data.version import content_of, fetch, listing_of, repository
+from tasks.workspace import root, state
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+
+def history(name: str) -> tuple[str, ...]:
+    """The versions of a dataset that are known here: named in git's history of data.dvc, or in the cache."""
+    with repository() as repo:
+        return tuple(sorted(_known(repo, name)))
+
+
+def checkout(name: str, version: str, folder: Path | None = None) -> Path:
+    """Bring a version of a dataset into a folder of its own; `data/` is not touched.
+
+    version: `<md5>.dir`, or its first 6 characters and more.  folder: new or empty, outside `data/`;
+    without it `.sightline/checkouts/<name>@<version>`. A folder that holds exactly this version is used again.
+    Every file is checked against its md5. Raises Fault for an unknown or ambiguous version (with those
+    that are known) and for files that are neither in the cache nor on the remote.
+    """
+    with repository() as repo:
+        known = _known(repo, name)
+        digest = _expand(name, version, known)
+        target = folder or state() / "checkouts" / f"{name}@{digest.removesuffix('.dir')}"
+        if target.resolve().is_relative_to((root() / "data").resolve()):
+            raise Fault(f"{target}: lies in data/, which holds the current versions. Choose a folder outside.")
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            if target.is_dir() and listing_of(repo, target).digest == digest:
+                return target
+            raise Fault(f"{target}: is there already and not {name}@{version}. Remove it, or choose another.")
+        listing = _listing(repo, name, digest, known[digest])
+        fetch(repo, listing)
+        _write_out(repo, listing, target)
+    return target
+
+
+def _known(repo: Repo, name: str) -> dict[str, str]:
+    """Versions of a dataset → the data version they are part of, '' where their own listing is in the cache."""
+    known: dict[str, str] = {}
+    for pointer in (read_pointer(), *pointers_in_git()):
+        if pointer.datasets and name in pointer.datasets:
+            known.setdefault(pointer.datasets[name], pointer.data_version)
+    for path in Path(repo.cache.local.path).glob("??/*.dir"):
+        head = Listing.parse(path.read_bytes()).files.get("dataset.yaml")
+        content = content_of(repo, head) if head else None
+        if content and yaml.safe_load(content).get("name") == name:
+            known[path.parent.name + path.name] = ""
+    return known
+
+
+def _expand(name: str, version: str, known: Collection[str]) -> str:
+    """The one known version that starts so."""
+    found = [digest for digest in known if digest.startswith(version)]
+    if len(version) < 6:
+        what = "is too short (6 characters or more)"
+    elif len(found) == 1:
+        return found[0]
+    else:
+        what = "is ambiguous" if found else "is not known here"
+    listed = ", ".join(sorted(digest[:12] for digest in known)) or "none"
+    raise Fault(
+        f"{name}@{version}: this version {what}. Known: {listed}. "
+        "Older ones come with git's history of data.dvc and a DVC remote that holds them."
+    )
+
+
+def _listing(repo: Repo, name: str, digest: str, whole: str) -> Listing:
+    """A version's files: its own listing, or its part of the data version that git's history names."""
+    own = content_of(repo, digest)
+    if own is not None:
+        return Listing.parse(own)
+    content = content_of(repo, whole)
+    part = Listing.parse(content).parts().get(name) if content is not None else None
+    if part is None or part.digest != digest:
+        raise Fault(
+            f"{name}@{digest[:12]}: its files are neither in DVC's cache nor on a remote. "
+            "`dvc fetch --all-commits` from where they were pushed to, then try again."
+        )
+    return part
+
+
+def _write_out(repo: Repo, listing: Listing, target: Path) -> None:
+    """Copy a version's files out of the cache, checked, into a folder that appears in one step."""
+    beside = target.with_name(f".{target.name}.new")
+    shutil.rmtree(beside, ignore_errors=True)
+    for path, md5 in listing.files.items():
+        if not inside(path):
+            raise Fault(f"{path!r}: a file of this version lies outside its folder. It was not made here.")
+        source = Path(repo.cache.local.oid_to_path(md5))
+        try:
+            content = source.read_bytes()
+        except FileNotFoundError:
+            raise Fault(f"{path} ({md5}): neither in DVC's cache nor on a remote. `dvc fetch` it first.") from None
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+            raise Fault(f"{source}: damaged, its md5 differs. Remove it and `dvc fetch` it again.")
+        (beside / path).parent.mkdir(parents=True, exist_ok=True)
+        (beside / path).write_bytes(content)
+    if target.is_dir():
+        target.rmdir()
+    beside.replace(target)

@@ -1,0 +1,189 @@
+"""How good the regions are that a detector found, against the boxes that people drew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from models.runtime.faults import Fault
+from models.runtime.predictions import Regions
+from tasks.data.annotations import Annotation
+from tasks.metrics.coco import coco
+from tasks.metrics.confusion import confusion
+from tasks.metrics.curves import Curve, rates
+from tasks.metrics.interval import bootstrap
+from tasks.metrics.matching import match
+from tasks.metrics.resampling import Resampled
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DetectionReport:
+    """What was measured of a detector on a set of images. Fractions 0–1; nan is undefined.
+
+    concepts: those of the model, then those it does not know but the boxes have; C names.
+    summary: the numbers of the whole: COCO's twelve, `map_50_low` and `map_50_high` (95 % interval), and
+    the counts at the threshold.  per_concept: one row a concept, under the columns people know; AP is
+    the mean over IoU .50–.95, AP50 that at .50, the counts are those at `threshold` and `iou`.
+    confusion: (C + 1, C + 1) int64, boxes; rows are actual, columns found; the last row is what was found
+    where nothing is, the last column what was missed. A row sums to the labelled, a column to the found.
+    curves: one a concept, at `iou`; overall: all concepts together.  notes: what a reader must know.
+    """
+
+    task: ClassVar[str] = "detection"
+
+    concepts: tuple[str, ...]
+    summary: dict[str, float]
+    per_concept: tuple[dict[str, Any], ...]
+    confusion: Array
+    threshold: float
+    iou: float
+    curves: tuple[Curve, ...]
+    overall: Curve
+    images: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """One image and its mistakes: boxes missed and regions found where nothing is."""
+
+    index: int
+    missed: int
+    wrong: int
+
+
+def detection(
+    annotations: Sequence[Annotation],
+    found: Sequence[Regions],
+    concepts: tuple[str, ...],
+    threshold: float = 0.5,
+    iou: float = 0.5,
+) -> DetectionReport:
+    """Measure the regions found in N images, all of them however low their scores, against N annotations.
+
+    threshold: from which score on a region counts, for TP, FP, FN and what follows from them.
+    iou: by how much it must overlap a box to hit it, in (0, 1].
+    Crowd and difficult boxes are neither found nor missed, and regions on them neither right nor wrong.
+    Raises Fault when there is no image, or threshold or iou is out of range.
+    """
+    _check(annotations, threshold, iou)
+    names = _names(annotations, concepts)
+    twelve, average = coco(annotations, found, names)
+    matches = match(annotations, found, names, iou)
+    halves = matches if iou == 0.5 else match(annotations, found, names, 0.5)
+    interval = bootstrap(Resampled.of(halves).map, len(annotations))
+    curves = tuple(matches.curve(label) for label in range(len(names)))
+    overall = matches.curve()
+    hits, wrong = overall.at(threshold)
+    ratios = rates(hits, wrong, overall.positives - hits)
+    rows = tuple(
+        _row(name, curves[i], threshold, float(np.mean(average[:, i])), float(average[0, i]))
+        for i, name in enumerate(names)
+    )
+    return DetectionReport(
+        concepts=names,
+        summary=twelve
+        | {"map_50_low": interval.low, "map_50_high": interval.high}
+        | {name.lower(): value for name, value in ratios.items()}
+        | {"true_positives": hits, "false_positives": wrong, "false_negatives": overall.positives - hits}
+        | {"images": len(annotations), "boxes": overall.positives},
+        per_concept=rows,
+        confusion=confusion(annotations, found, names, matches, threshold, iou),
+        threshold=threshold,
+        iou=iou,
+        curves=curves,
+        overall=overall,
+        images=len(annotations),
+        notes=_notes(annotations, rows, set(names) - set(concepts)),
+    )
+
+
+def best_threshold(
+    annotations: Sequence[Annotation],
+    found: Sequence[Regions],
+    concepts: tuple[str, ...],
+    iou: float = 0.5,
+) -> float:
+    """The score threshold with the highest F1 over all concepts together, among all distinct scores.
+
+    Rounded down to two decimals where that leaves the F1 as it is, else to as many as it takes. The highest
+    of equally good ones. 0.5 where nothing was found or nothing is there to find.
+    """
+    curve = match(annotations, found, _names(annotations, concepts), iou).curve()
+    if not curve.positives or not curve.true_positives.any():
+        return 0.5
+    best = int(curve.f1.argmax())
+    top = curve.thresholds[best]
+    for decimals in range(2, 9):
+        rounded = math.floor(float(top) * 10**decimals) / 10**decimals
+        if int((curve.thresholds >= np.float32(rounded)).sum()) == best + 1:
+            return rounded
+    return float(top)
+
+
+def worst(
+    annotations: Sequence[Annotation],
+    found: Sequence[Regions],
+    n: int,
+    threshold: float = 0.5,
+    iou: float = 0.5,
+) -> tuple[Worst, ...]:
+    """At most n images with mistakes, those with the most first; of equals, the earlier."""
+    matches = match(annotations, found, _names(annotations, found[0].concepts if found else ()), iou)
+    sure = matches.score >= np.float32(threshold)
+    hits = np.bincount(matches.image[sure & matches.hit], minlength=len(found))
+    wrong = np.bincount(matches.image[sure & ~matches.hit & ~matches.ignored], minlength=len(found))
+    missed = matches.labelled.sum(axis=1) - hits
+    order = np.argsort(-(missed + wrong), kind="stable")
+    return tuple(Worst(int(i), int(missed[i]), int(wrong[i])) for i in order[:n] if missed[i] + wrong[i])
+
+
+def _check(annotations: Sequence[Annotation], threshold: float, iou: float) -> None:
+    if not annotations:
+        raise Fault("there is no image to measure on: the split is empty. Name another with --split.")
+    if not 0 <= threshold <= 1:
+        raise Fault(f"the threshold must lie in 0–1, got {threshold}")
+    if not 0 < iou <= 1:
+        raise Fault(f"the IoU from which a region hits a box must be above 0 and at most 1, got {iou}")
+
+
+def _names(annotations: Sequence[Annotation], concepts: tuple[str, ...]) -> tuple[str, ...]:
+    """The model's concepts, then those of the boxes that it does not know."""
+    return (*concepts, *sorted({name for entry in annotations for name in entry.box_concepts} - set(concepts)))
+
+
+def _row(name: str, curve: Curve, threshold: float, average: float, at_half: float) -> dict[str, Any]:
+    hits, wrong = curve.at(threshold)
+    return {
+        "Concept": name,
+        "Average Precision": average,
+        "AP50": at_half,
+        "Total Labeled": curve.positives,
+        "Total Predicted": hits + wrong,
+        "True Positives": hits,
+        "False Positives": wrong,
+        "False Negatives": curve.positives - hits,
+        **rates(hits, wrong, curve.positives - hits),
+    }
+
+
+def _notes(annotations: Sequence[Annotation], rows: Sequence[dict[str, Any]], unknown: set[str]) -> tuple[str, ...]:
+    """One sentence for each way in which a number is not what it seems."""
+    notes = [
+        f"the model does not know {row['Concept']!r}: each of its {row['Total Labeled']} boxes is missed"
+        for row in rows
+        if row["Concept"] in unknown
+    ]
+    absent = [repr(row["Concept"]) for row in rows if row["Total Labeled"] == 0]
+    if absent:
+        notes.append(f"no box of {', '.join(absent)}: no average precision, left out of the means")
+    crowd, difficult = (sum(map(sum, (getattr(e, c) for e in annotations))) for c in ("crowd", "difficult"))
+    if crowd or difficult:
+        notes.append(f"{crowd} crowd and {difficult} difficult boxes are neither found nor missed")
+    return tuple(notes)

@@ -1,0 +1,38 @@
+"""A run's page in the Prefect UI: what it says and shows. Outside a run (a test, a notebook) nothing is shown."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.context import TaskRunContext
+from prefect.exceptions import MissingContextError
+
+
+def log(sentence: str) -> None:
+    """A line in the run's log."""
+    try:
+        get_run_logger().info("%s", sentence)
+    except MissingContextError:
+        logging.getLogger(__name__).info("%s", sentence)
+
+
+def show(markdown: str, name: str, what: str) -> None:
+    """Text with tables on the run's page, and under Artifacts by its name."""
+    if TaskRunContext.get() is not None:
+        create_markdown_artifact(markdown, key=_key(name), description=what)
+
+
+def show_table(rows: Sequence[dict[str, Any]], name: str, what: str) -> None:
+    """A table on the run's page, and under Artifacts by its name."""
+    if TaskRunContext.get() is not None:
+        create_table_artifact(list(rows), key=_key(name), description=what)
+
+
+def _key(name: str) -> str:
+    """Prefect's artifact keys are lower-case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

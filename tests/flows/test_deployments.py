@@ -1,0 +1,160 @@
+"""From `sightline up` to a pipeline that a worker ran: the real servers, in a workspace of their own."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tasks import launch
+from tasks.processes import bearing, end_all
+
+CODE = Path(__file__).resolve().parents[2]
+USUAL = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "SIGHTLINE_PREFECT_API")
+SMALL = "  template: resnet18\n  image_size: 32\n  epochs: 1\n  batch_size: 8\n"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A workspace with 40 pictures of two shades and an app for them; what is left running is ended."""
+    root = tmp_path_factory.mktemp("project")
+    shutil.copy(CODE / "prefect.yaml", root)
+    shutil.copytree(CODE / "apps", root / "apps")
+    noise = random.Random(0)
+    for concept, shade in (("dark", 20), ("light", 220)):
+        (root / "photos" / concept).mkdir(parents=True)
+        for i in range(20):
+            colour = (shade, shade, shade + noise.randrange(30))
+            Image.new("RGB", (40 + i, 40), colour).save(root / "photos" / concept / f"{i}.png")
+    sightline(root, "app", "create", "shades", "--source", "photos", "--template", "resnet18")
+    app = root / "apps" / "shades.yaml"
+    app.write_text(app.read_text().replace("  template: resnet18\n", SMALL).replace('"0 2 * * *"', '"15 4 * * *"'))
+    yield root
+    servers = root / ".sightline" / "servers.json"
+    if servers.exists():
+        end_all(json.loads(servers.read_text())["token"])
+
+
+@pytest.fixture(scope="module")
+def servers(project):
+    """What `sightline up` answers."""
+    return sightline(project, "up")
+
+
+def sightline(root: Path, *command: str) -> dict:
+    """The one JSON object that a command prints."""
+    environment = {name: value for name, value in os.environ.items() if name not in USUAL}
+    environment |= {"SIGHTLINE_ROOT": str(root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", *command, "--json"], cwd=root, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def ask(url: str, content: dict | None = None):
+    """What a server answers."""
+    body = None if content is None else json.dumps(content).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.loads(response.read())
+
+
+def wait_for(true, seconds: float):
+    deadline = time.monotonic() + seconds
+    while not (found := true()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.3)
+    return found
+
+
+def service(root: Path, name: str) -> dict:
+    return json.loads((root / ".sightline" / "servers.json").read_text())["services"][name]
+
+
+def test_up_answers_when_both_servers_do(project, servers):
+    assert servers["started"] is True
+    assert servers["prefect_api"].startswith("http://127.0.0.1:")
+    assert ask(servers["prefect_api"] + "/health") is True
+    found = ask(servers["mlflow_ui"] + "/api/2.0/mlflow/experiments/search?max_results=1")
+    artifacts = (project / ".sightline" / "mlartifacts" / "0").as_uri()
+    assert found["experiments"][0]["artifact_location"] == artifacts
+
+
+def test_up_a_second_time_changes_nothing(project, servers):
+    again = sightline(project, "up")
+    assert again["started"] is False
+    assert again["pids"]["prefect"] == servers["pids"]["prefect"]
+
+
+def test_pages_may_call_no_other_machine(servers):
+    for page in (servers["prefect_ui"], servers["mlflow_ui"]):
+        with urllib.request.urlopen(page, timeout=30) as response:
+            policy = response.headers["Content-Security-Policy"].split()
+        hosts = [source for source in policy if "//" in source]
+        assert hosts and all(host.split("//")[1] in ("127.0.0.1:*", "localhost:*") for host in hosts)
+
+
+def test_everything_is_deployed_and_an_apps_night_is_scheduled(project, servers):
+    wait_for(lambda: service(project, "deployments")["condition"] in ("done", "failed"), 180)
+    assert service(project, "deployments")["condition"] == "done"
+    found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
+    training = {"train-visual-classifier", "train-visual-detector"}
+    nights = {"pipeline-listings", "pipeline-roofs", "pipeline-shades"}
+    assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict"}
+    schedule = found["pipeline-shades"]["schedules"][0]["schedule"]
+    assert (schedule["cron"], schedule["timezone"]) == ("15 4 * * *", "UTC")
+    assert found["pipeline-shades"]["tags"] == ["shades"]
+    assert found["ingest"]["pull_steps"][0]["prefect.deployments.steps.set_working_directory"]["directory"] == str(
+        project
+    )
+
+
+def test_the_form_for_training_has_help_and_ranges(servers):
+    found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
+    schema = found["train-visual-detector"]["parameter_openapi_schema"]
+    fields = schema["definitions"]["DetectorParameters"]["properties"]
+    assert fields["epochs"]["description"]
+    assert (fields["epochs"]["minimum"], fields["epochs"]["maximum"]) == (1, 1000)
+    assert schema["required"] == ["dataset", "parameters"]
+
+
+def test_a_worker_runs_the_pipeline_of_an_app(project, servers):
+    api = servers["prefect_api"]
+    deployment = ask(f"{api}/deployments/name/pipeline/pipeline-shades")
+    run = ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
+    ended = wait_for(lambda: (now := ask(f"{api}/flow_runs/{run['id']}"))["state_type"] in ENDS and now, 240)
+    assert ended["state_type"] == "COMPLETED", ended["state"]
+    named = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+    kinds = {entry["key"].split("-shades")[0] for entry in ask(f"{api}/artifacts/filter", named)}
+    assert {"training", "evaluation", "concepts", "promotion"} <= kinds
+    registered = ask(servers["mlflow_ui"] + "/api/2.0/mlflow/registered-models/get?name=shades-classifier")
+    assert [alias["alias"] for alias in registered["registered_model"]["aliases"]] == ["champion"]
+
+
+ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def test_runs_and_their_logs_can_be_looked_at(project, servers):
+    newest = sightline(project, "run", "status")["runs"]
+    night = next(run for run in newest if run["flow"] == "pipeline")
+    assert (night["name"], night["state"], night["tags"]) == ("pipeline shades", "Completed", ["shades"])
+    lines = sightline(project, "run", "logs", "pipeline shades")["lines"]
+    assert any("registered shades-classifier/1" in line for line in lines)
+
+
+def test_nothing_is_left_when_the_supervisor_is_killed(project, servers):
+    token = json.loads((project / ".sightline" / "servers.json").read_text())["token"]
+    assert len(bearing(token)) >= 5  # supervisor, sentinel, Prefect, MLflow, worker
+    os.kill(servers["supervisor"], signal.SIGKILL)
+    wait_for(lambda: not bearing(token), 20)
+    assert sightline(project, "down") == {"stopped": []}
+    assert not launch.supervised()

@@ -1,0 +1,50 @@
+"""One table of model types and templates, and everything that hangs on a template's name agrees with it."""
+
+import pytest
+
+from models.catalog import SUCCESSORS, TEMPLATES, TYPES, names, template
+from models.parameters import BY_TYPE, parameters
+from models.runtime.faults import Fault
+from models.runtime.networks import BUILDERS, NORMALISATION
+
+
+def test_every_template_has_a_network_and_a_normalisation():
+    assert set(TEMPLATES) == set(BUILDERS) == set(NORMALISATION)
+
+
+def test_every_type_has_parameters_that_name_its_templates():
+    assert set(TYPES) == set(BY_TYPE)
+    for type, kind in BY_TYPE.items():
+        given = kind.model_json_schema()["properties"]["template"]
+        assert set(given.get("enum", [given.get("const")])) == set(names(type))
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_templates_own_defaults_are_within_its_limits(name):
+    entry = template(name)
+    given = parameters({"template": name} | entry.defaults)
+    assert entry.defaults.items() <= given.model_dump().items()
+    assert entry.limits.keys() <= entry.defaults.keys()
+    assert entry.help
+
+
+def test_the_recommended_template_comes_first():
+    assert names("visual-detector")[0] == "fcos_light"
+    assert [kind().template for kind in BY_TYPE.values()] == [names(type)[0] for type in BY_TYPE]  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", SUCCESSORS)
+def test_the_platforms_names_answer_with_what_to_use(name):
+    assert SUCCESSORS[name] in TEMPLATES
+    with pytest.raises(Fault, match=rf"template '{name}' is the hosted platform's\. Use '{SUCCESSORS[name]}' instead"):
+        template(name)
+
+
+def test_an_unknown_template_answers_with_the_nearest():
+    with pytest.raises(Fault, match=r"there is no template 'resnet81'\. Known: .*\. Did you mean 'resnet18'\?"):
+        template("resnet81")
+
+
+def test_an_unknown_type_answers_with_what_there_is():
+    with pytest.raises(Fault, match=r"no trainable model type 'visual-detecter'.*Did you mean 'visual-detector'\?"):
+        names("visual-detecter")

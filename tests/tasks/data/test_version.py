@@ -1,0 +1,333 @@
+"""Versions are DVC's own digests; data.dvc never loses a dataset; an older version comes back whole."""
+
+import io
+import os
+import shutil
+import subprocess
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.cli import main
+
+from models.runtime.faults import Fault
+from tasks.data.checkout import checkout, history
+from tasks.data.commit import commit, missing, point, stage
+from tasks.data.listing import Listing, together
+from tasks.data.pointer import parse_pointer, read_pointer
+from tasks.data.version import data_version, dataset_version, folder_version, recorded, verify, versions
+
+# DVC uses an attribute that its prefix tree will drop: https://github.com/mina86/pygtrie
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+
+
+def make(root: Path, name: str, **files: str) -> Path:
+    folder = root / "data" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "images").mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(f"name: {name}\ntask: detection\nexclusive: false\nconcepts: []\n")
+    (folder / "annotations.jsonl").write_text("")
+    for file, content in (files or {"ü 1": "one", "b": "two"}).items():
+        (folder / "images" / file).write_text(content)
+    return folder
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    """DVC's own command line, in this process (starting another takes a second each time)."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert main(["--cd", str(root), *arguments]) == 0
+    return said.getvalue()
+
+
+def fresh_clone(root: Path) -> None:
+    """What git alone would bring."""
+    for folder in (".dvc/cache", ".dvc/tmp", ".sightline", "data"):
+        shutil.rmtree(root / folder, ignore_errors=True)
+
+
+def test_digests_are_those_of_dvc(workspace, tmp_path, monkeypatch):
+    make(workspace, "roofs")
+    make(workspace, "listings", a="1")
+    commit("roofs")
+    found = commit("listings")
+    assert "up to date" in dvc(workspace, "status")
+
+    other = tmp_path / "other"
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    shutil.copytree(workspace / "data", other / "data")
+    dvc(other, "init", "--no-scm", "-q")
+    dvc(other, "add", "-q", "data/roofs", "data/listings")
+    digests = {n: yaml.safe_load((other / f"data/{n}.dvc").read_text())["outs"][0]["md5"] for n in versions()}
+    assert versions() == digests == {"roofs": dataset_version("roofs"), "listings": found.dataset_version}
+    for name in digests:
+        (other / f"data/{name}.dvc").unlink()
+    dvc(other, "add", "-q", "data")
+    out = yaml.safe_load((other / "data.dvc").read_text())["outs"]
+    assert yaml.safe_load((workspace / "data.dvc").read_text())["outs"] == out
+    assert found.data_version == data_version() == out[0]["md5"]
+
+
+def test_another_dataset_leaves_a_version_alone(workspace):
+    make(workspace, "roofs")
+    first = commit("roofs")
+    make(workspace, "listings")
+    second = commit("listings")
+    assert dataset_version("roofs") == first.dataset_version
+    assert second.data_version != first.data_version
+
+
+def test_the_same_files_give_the_same_pointer(workspace):
+    make(workspace, "roofs")
+    commit("roofs")
+    before = (workspace / "data.dvc").stat()
+    assert commit("roofs") == commit("roofs")
+    assert (workspace / "data.dvc").stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_what_others_wrote_into_the_pointer_stays(workspace):
+    make(workspace, "roofs")
+    commit("roofs")
+    path = workspace / "data.dvc"
+    document = yaml.safe_load(path.read_text())
+    document |= {"desc": "ours", "meta": {**document["meta"], "owner": "Ada"}}
+    document["outs"][0]["remote"] = "bucket"
+    path.write_text(yaml.safe_dump(document))
+    make(workspace, "roofs", c="3")
+    commit("roofs")
+    after = yaml.safe_load(path.read_text())
+    assert (after["desc"], after["meta"]["owner"], after["outs"][0]["remote"]) == ("ours", "Ada", "bucket")
+
+
+def test_a_fresh_clone_rebuilds_what_the_pointer_names_one_by_one(workspace):
+    make(workspace, "digits")
+    make(workspace, "scenes")
+    commit("digits")
+    commit("scenes")
+    named = (workspace / "data.dvc").read_text()
+    fresh_clone(workspace)
+    assert missing() == ("digits", "scenes")
+    make(workspace, "scenes")
+    commit("scenes")
+    assert missing() == ("digits",)
+    make(workspace, "digits")
+    commit("digits")
+    assert (workspace / "data.dvc").read_text() == named
+    assert missing() == ()
+    assert "up to date" in dvc(workspace, "status")
+
+
+def test_a_fresh_clone_does_not_forget_what_it_lacks(workspace):
+    make(workspace, "digits")
+    commit("digits")
+    named = (workspace / "data.dvc").read_text()
+    fresh_clone(workspace)
+    make(workspace, "roofs")
+    with pytest.raises(Fault, match=r"also names digits \([0-9a-f]{12}\), whose files .*--forget digits"):
+        commit("roofs")
+    assert (workspace / "data.dvc").read_text() == named
+    commit("roofs", forget=["digits"])
+    assert set(versions()) == {"roofs"}
+
+
+def test_what_is_known_is_not_forgotten(workspace):
+    make(workspace, "digits")
+    commit("digits")
+    make(workspace, "roofs")
+    commit("roofs", forget=["digits"])
+    assert set(versions()) == {"digits", "roofs"}
+
+
+def test_a_new_version_needs_the_splits_of_the_old_one(workspace):
+    make(workspace, "roofs")
+    commit("roofs")
+    fresh_clone(workspace)
+    built = make(workspace, "roofs", other="content").rename(workspace / "data" / ".roofs.new")
+    with pytest.raises(Fault, match=r"names roofs .*--forget roofs"):
+        stage("roofs", built)
+    assert stage("roofs", built, forget=["roofs"]).versions.dataset_version != dataset_version("roofs")
+
+
+def test_a_remote_knows_what_a_fresh_clone_does_not(workspace, tmp_path):
+    make(workspace, "digits")
+    commit("digits")
+    dvc(workspace, "remote", "add", "-d", "-q", "store", str(tmp_path / "store"))
+    dvc(workspace, "push", "-q")
+    fresh_clone(workspace)
+    assert recorded("digits", "images/b") == b"two"
+    make(workspace, "roofs")
+    commit("roofs")
+    assert set(versions()) == {"digits", "roofs"}
+    assert not (workspace / "data" / "digits").exists()
+    dvc(workspace, "pull", "-q")
+    assert verify("digits") == dataset_version("digits")
+    assert verify("roofs") == dataset_version("roofs")
+
+
+def test_a_remote_that_does_not_answer_is_no_reason_to_forget(workspace):
+    make(workspace, "digits")
+    commit("digits")
+    dvc(workspace, "remote", "add", "-d", "-q", "store", "http://127.0.0.1:9/store")
+    make(workspace, "roofs")
+    assert "digits" in versions() and commit("roofs")  # not asked as long as the cache knows
+    fresh_clone(workspace)
+    make(workspace, "roofs", a="new")
+    with pytest.raises(Fault, match="DVC remote 'store' does not answer"):
+        commit("roofs", forget=["digits"])
+
+
+def test_a_stage_changes_nothing_until_it_is_pointed_to(workspace):
+    make(workspace, "roofs")
+    first = commit("roofs")
+    make(workspace, "roofs", c="3")
+    staged = stage("roofs")
+    assert dataset_version("roofs") == first.dataset_version
+    assert point(staged).dataset_version == dataset_version("roofs") != first.dataset_version
+
+
+def test_a_pointer_that_changed_meanwhile_is_not_overwritten(workspace):
+    make(workspace, "roofs")
+    staged = stage("roofs")
+    make(workspace, "listings")
+    commit("listings")
+    with pytest.raises(Fault, match=r"data.dvc was changed while this ran"):
+        point(staged)
+
+
+def test_changed_files_are_found(workspace):
+    folder = make(workspace, "roofs", a="one", b="two")
+    version = commit("roofs").dataset_version
+    assert verify("roofs") == version
+    (folder / "images/a").write_text("ONE")
+    (folder / "images/b").unlink()
+    (folder / "images/c").write_text("three")
+    with pytest.raises(Fault, match=r"1 changed \(images/a\), 1 missing \(images/b\), 1 new \(images/c\)"):
+        verify("roofs")
+    shutil.rmtree(folder)
+    with pytest.raises(Fault, match=r"roofs: not on disk"):
+        verify("roofs")
+
+
+def test_files_in_data_are_no_links_into_the_cache(workspace):
+    folder = make(workspace, "roofs", a="one")
+    commit("roofs")
+    path = folder / "images/a"
+    assert path.stat().st_nlink == 1 and not path.is_symlink() and os.access(path, os.W_OK)
+
+
+def test_what_dvc_remembers_stays_in_the_workspace(workspace, tmp_path, monkeypatch):
+    make(workspace, "roofs")
+    commit("roofs")
+    local = workspace / ".dvc/config.local"
+    assert f"site_cache_dir = {workspace}/.sightline/dvc" in local.read_text()
+    local.write_text(local.read_text() + "['remote \"store\"']\n    url = s3://ours\n")
+    moved = workspace.rename(tmp_path / "moved")
+    monkeypatch.setenv("SIGHTLINE_ROOT", str(moved))
+    verify("roofs")
+    text = (moved / ".dvc/config.local").read_text()
+    assert f"site_cache_dir = {moved}/.sightline/dvc" in text and "s3://ours" in text
+
+
+def test_an_add_by_hand_is_understood(workspace):
+    folder = make(workspace, "roofs", a="one")
+    before = commit("roofs").dataset_version
+    (folder / "images/z").write_text("by hand")
+    dvc(workspace, "add", "-q", "data")
+    assert read_pointer().datasets is None  # written for another data version
+    assert versions() == {"roofs": folder_version(folder)} != {"roofs": before}
+
+
+def test_an_older_version_comes_into_a_folder_of_its_own(workspace):
+    folder = make(workspace, "roofs", a="one", **{"deep ü": "two"})
+    old = commit("roofs").dataset_version
+    make(workspace, "roofs", a="changed")
+    new = commit("roofs").dataset_version
+    path = checkout("roofs", old[:6])
+    assert folder_version(path) == old
+    assert (path / "images/a").read_text() == "one"
+    assert (folder / "images/a").read_text() == "changed" and verify("roofs") == new
+    assert checkout("roofs", old) == path  # used again
+    assert set(history("roofs")) == {old, new}
+
+
+def test_an_older_version_is_found_through_the_data_version_it_was_part_of(workspace, tmp_path):
+    subprocess.run(["git", "init", "-q", str(workspace)], check=True)
+    make(workspace, "listings")
+    make(workspace, "roofs", a="one")
+    old = commit("roofs").dataset_version
+    commit("listings")
+    git = ["git", "-C", str(workspace), "-c", "user.name=t", "-c", "user.email=t@example.com"]
+    subprocess.run([*git, "add", "data.dvc"], check=True)
+    subprocess.run([*git, "commit", "-q", "-m", "data"], check=True)
+    dvc(workspace, "remote", "add", "-d", "-q", "store", str(tmp_path / "store"))
+    dvc(workspace, "push", "-q")
+    make(workspace, "roofs", a="two")
+    commit("roofs")
+    fresh_clone(workspace)
+    assert folder_version(checkout("roofs", old, tmp_path / "old")) == old
+
+
+def test_checkouts_that_cannot_be(workspace, tmp_path):
+    folder = make(workspace, "roofs", a="one")
+    version = commit("roofs").dataset_version
+    with pytest.raises(Fault, match=rf"roofs@0123456: this version is not known here. Known: {version[:12]}"):
+        checkout("roofs", "0123456")
+    with pytest.raises(Fault, match="too short"):
+        checkout("roofs", version[:5])
+    with pytest.raises(Fault, match="lies in data/"):
+        checkout("roofs", version, workspace / "data" / "old")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("precious")
+    with pytest.raises(Fault, match="is there already and not roofs@"):
+        checkout("roofs", version, tmp_path / "mine")
+    assert (tmp_path / "mine/file").read_text() == "precious"
+    cached = next(
+        path
+        for path in (workspace / ".dvc/cache/files/md5").rglob("*")
+        if path.is_file() and path.read_bytes() == b"one"
+    )
+    cached.chmod(0o644)
+    cached.write_text("rot")
+    with pytest.raises(Fault, match="damaged, its md5 differs"):
+        checkout("roofs", version, tmp_path / "new")
+    cached.unlink()
+    with pytest.raises(Fault, match="neither in DVC's cache nor on a remote"):
+        checkout("roofs", version, tmp_path / "new")
+    assert not (tmp_path / "new").exists() and folder.exists()
+
+
+def test_unknown_datasets_are_named(workspace):
+    assert (versions(), data_version(), missing(), recorded("roofs", "x")) == ({}, "", (), None)
+    make(workspace, "roofs")
+    commit("roofs")
+    with pytest.raises(Fault, match=r"names no dataset 'rofs'. Known: roofs. Did you mean 'roofs'\?"):
+        dataset_version("rofs")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<<<<<<< HEAD\nouts: [\n", "not YAML.*git merge"),
+        ("outs:\n- md5: abc\n  path: data\n", "must point to the one folder"),
+        ("outs:\n- md5: a.dir\n  path: images\n", "must point to the one folder"),
+        ("[]", "must point to the one folder"),
+    ],
+)
+def test_strange_pointers_are_refused(text, message):
+    with pytest.raises(Fault, match=message):
+        parse_pointer(text)
+
+
+def test_an_unknown_pointer_is_refused_with_the_way_out(workspace):
+    (workspace / "data.dvc").write_text(f"outs:\n- md5: {'0' * 32}.dir\n  path: data\n")
+    with pytest.raises(Fault, match=r"neither in DVC's cache nor on a remote.*dvc pull"):
+        versions()
+
+
+def test_listings_part_and_come_together():
+    whole = Listing({"README": "1" * 32, "a/images/x": "2" * 32, "b/y": "3" * 32})
+    assert set(whole.parts()) == {"", "a", "b"}
+    assert whole.parts()["a"].files == {"images/x": "2" * 32}
+    assert together(whole.parts()).digest == whole.digest
+    assert Listing.parse(whole.content()) == whole

@@ -1,0 +1,123 @@
+"""Comparisons, their words, the total table and the bootstrap."""
+
+import math
+
+import numpy as np
+import pytest
+
+from models.runtime.faults import Fault
+from models.runtime.predictions import Regions
+from tasks.data.annotations import Annotation
+from tasks.metrics.classification import classification
+from tasks.metrics.compare import HEADLINE, bootstrap, compare, table
+from tasks.metrics.detection import detection
+
+TRUTH = ("a", "a", "b", "b")
+
+
+def classifier(*said, truth=TRUTH, exclusive=True):
+    """The report of a model that is sure of what it says."""
+    entries = [Annotation(f"{i}.png", "", 8, 8, "test", (name,)) for i, name in enumerate(truth)]
+    scores = np.array([[0.9 * (name == c) + 0.05 for c in "ab"] for name in said], np.float32)
+    return classification(entries, scores, ("a", "b"), exclusive)
+
+
+def detector(*boxes, labelled=1):
+    truth = tuple((20.0 * i, 0.0, 20.0 * i + 10, 10.0) for i in range(labelled))
+    no = (False,) * labelled
+    entry = Annotation("a.png", "", 99, 99, "test", (), truth, (100.0,) * labelled, ("a",) * labelled, no, no)
+    count = len(boxes)
+    found = Regions(
+        np.array(boxes, np.float64).reshape(-1, 4),
+        np.linspace(0.9, 0.6, count, dtype=np.float32),
+        np.zeros(count, np.int64),
+        ("a", "b"),
+    )
+    return detection([entry], [found], ("a", "b"))
+
+
+def test_the_better_candidate_wins_by_the_headline():
+    won = compare(classifier("a", "b", "b", "a"), classifier("a", "a", "b", "a"), HEADLINE["classification"])
+    assert (won.metric, won.champion, won.candidate, won.difference) == ("accuracy", 0.5, 0.75, 0.25)
+    assert won.better
+    assert won.sentence == ("the candidate is better: accuracy 0.75 against the champion's 0.5 (+0.25) on 4 images")
+    lost = compare(detector((0, 0, 10, 10)), detector((50, 50, 60, 60)))
+    assert not lost.better
+    assert lost.sentence.startswith("the candidate is worse: map_50 0 against the champion's 1 (-1)")
+
+
+def test_equal_is_not_better():
+    same = compare(classifier(*"aabb"), classifier(*"aabb"))
+    assert not same.better
+    assert same.sentence.startswith("the candidate is no better: ")
+
+
+def test_less_loss_is_better():
+    result = compare(classifier(*"abbb"), classifier(*"aabb"), "log_loss")
+    assert result.better
+    assert result.difference < 0
+
+
+def test_an_undefined_number_decides_nothing():
+    result = compare(detector(labelled=0), detector((0, 0, 9, 9), labelled=0))
+    assert not result.better
+    assert math.isnan(result.difference)
+    assert "nobody can tell" in result.sentence
+    assert "map_50 undefined" in result.sentence
+
+
+def test_what_was_not_measured_alike_is_not_compared():
+    with pytest.raises(Fault, match="a model for detection and one for classification"):
+        compare(detector(), classifier(*"aabb"))
+    with pytest.raises(Fault, match="the champion was measured on 2 images and the candidate on 4"):
+        compare(classifier("a", "b", truth="ab"), classifier(*"aabb"))
+    with pytest.raises(Fault, match=r"no metric 'map50' .* Did you mean 'map_50'\?"):
+        compare(detector(), detector(), "map50")
+    sigmoid = classifier(*"aabb", exclusive=False)
+    with pytest.raises(Fault, match=r"accuracy means one thing .* compare them by macro_roc_auc"):
+        compare(sigmoid, classifier(*"aabb"))
+    assert not compare(sigmoid, classifier(*"aabb"), "macro_roc_auc").better
+
+
+def test_counts_and_bounds_are_no_metrics():
+    for name in ("images", "accuracy_low"):
+        with pytest.raises(Fault, match=f"no metric '{name}'"):
+            compare(classifier(*"aabb"), classifier(*"aabb"), name)
+
+
+def test_the_total_table_adds_up():
+    rows = table({"roofs/1": classifier("a", "b", "b", "a"), "roofs/2": classifier(*"aabb")})
+    assert [row["Total Concept"] for row in rows] == ["Model:roofs/1", "Model:roofs/2"]
+    assert list(rows[0]) == [
+        "Total Concept",
+        "Accuracy (ROC AUC)",
+        "Total Labeled",
+        "Total Predicted",
+        "True Positives",
+        "False Negatives",
+        "False Positives",
+        "Recall",
+        "Precision",
+        "F1",
+    ]
+    assert (rows[0]["Total Labeled"], rows[0]["True Positives"], rows[0]["False Positives"]) == (4, 2, 2)
+    assert rows[0]["Precision"] == 0.5
+    (row,) = table({"roofs/3": detector((0, 0, 10, 10), (50, 50, 60, 60))})
+    assert row["Average Precision"] == pytest.approx(1)
+    assert (row["Total Labeled"], row["Total Predicted"], row["Precision"]) == (1, 2, 0.5)
+
+
+def test_the_bootstrap_of_a_mean_is_as_wide_as_theory_says():
+    values = np.random.default_rng(1).normal(3, 2, 400)
+    interval = bootstrap(lambda images: float(values[images].mean()), 400)
+    half = 1.96 * values.std() / 20
+    assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
+    assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
+    assert interval == bootstrap(lambda images: float(values[images].mean()), 400)
+    assert interval != bootstrap(lambda images: float(values[images].mean()), 400, seed=1)
+
+
+def test_the_bootstrap_of_nothing_is_undefined():
+    assert math.isnan(bootstrap(lambda images: 1.0, 0).low)
+    assert math.isnan(bootstrap(lambda images: math.nan, 3, rounds=5).high)
+    assert bootstrap(lambda images: math.nan if 0 in images else 2.0, 2, rounds=50).low == 2

@@ -1,0 +1,301 @@
+"""Tables, files, plots and drawings: that they hold what the report says, and survive odd reports."""
+
+import csv
+import io
+import json
+import math
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from models.runtime.predictions import Concepts, Regions
+from tasks.data.annotations import Annotation
+from tasks.metrics.classification import classification
+from tasks.metrics.detection import detection
+from tasks.report import (
+    contact_sheet,
+    draw,
+    labelled,
+    markdown,
+    plot_report,
+    plot_training,
+    save,
+    show,
+    side_by_side,
+)
+from tasks.style import colour, paint_to, short
+
+ODD = ("hail | wind", "_hidden", "$x$ [b]", "鳥", "a-name-that-goes-on-and-on-for-ever-and-ever", "absent")
+
+
+def boxed(*concepts):
+    boxes = tuple((20.0 * i, 0.0, 20.0 * i + 10, 10.0) for i in range(len(concepts)))
+    no = (False,) * len(concepts)
+    return Annotation("a.png", "", 200, 100, "test", (), boxes, (100.0,) * len(boxes), concepts, no, no)
+
+
+def detector(concepts=ODD, found=((0, 0.9), (1, 0.8), (0, 0.3))):
+    """A report on one image with a box of each concept but the last, and regions (concept, score) on them."""
+    regions = Regions(
+        np.array([[20.0 * label, 0, 20.0 * label + 10, 10] for label, _ in found]).reshape(-1, 4),
+        np.array([score for _, score in found], np.float32),
+        np.array([label for label, _ in found], np.int64),
+        concepts,
+    )
+    return detection([boxed(*concepts[:-1])], [regions], concepts)
+
+
+def classifier(concepts=ODD, exclusive=True):
+    entries = [Annotation(f"{i}.png", "", 8, 8, "test", (name,)) for i, name in enumerate(concepts[:-1])]
+    scores = np.eye(len(concepts), dtype=np.float32)[: len(entries)] * np.float32(0.7) + np.float32(0.05)
+    return classification(entries, scores, concepts, exclusive)
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def test_markdown_has_the_headline_the_notes_and_a_row_a_concept():
+    text = markdown(detector(), "roofs/3 on roofs test")
+    lines = text.splitlines()
+    assert lines[0] == "# roofs/3 on roofs test"
+    assert lines[2].startswith("mAP at IoU .50 0.400 (95 % interval ")
+    assert "on 1 images with 5 boxes; counts from a score of 0.5, at IoU 0.5." in lines[2]
+    assert "- no box of 'absent': no average precision, left out of the means" in lines
+    assert "| **all** | 0.400 | 0.400 | 5 | 2 | 2 | 0 | 3 | 0.400 | 1.000 | 0.571 |" in lines
+    assert "| hail \\| wind | 1.000 | 1.000 | 1 | 1 | 1 | 0 | 0 | 1.000 | 1.000 | 1.000 |" in lines
+    assert "| absent | – | – | 0 | 0 | 0 | 0 | 0 | – | – | – |" in lines
+    assert "nan" not in text
+
+
+def test_an_undefined_headline_says_so():
+    report = detection([boxed()], [Regions.empty(("a",))], ("a",))
+    assert "mAP at IoU .50 is undefined, on 1 images" in markdown(report)
+
+
+def test_a_classifiers_markdown_names_its_threshold_only_where_it_has_one():
+    assert "counts from a score" not in markdown(classifier())
+    assert "counts from a score of 0.5" in markdown(classifier(exclusive=False))
+    assert "| accuracy of the best five | 1.000 |" in markdown(classifier())
+
+
+def test_what_is_saved_can_be_read_back(tmp_path):
+    report = detector()
+    paths = save(report, tmp_path / "new" / "folder", "roofs/3")
+    assert [path.name for path in paths[:3]] == ["report.json", "per_concept.csv", "report.md"]
+    assert all(path.is_file() for path in paths)
+    content = json.loads(paths[0].read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    assert content["title"] == "roofs/3"
+    assert content["summary"]["map_50"] == report.summary["map_50"]
+    assert content["summary"]["map_large"] is None
+    assert content["per_concept"][-1]["Average Precision"] is None
+    assert content["confusion"] == report.confusion.tolist()
+    rows = list(csv.DictReader(paths[1].read_text(encoding="utf-8").splitlines()))
+    assert [row["Concept"] for row in rows] == list(ODD)
+    assert rows[-1]["AP50"] == ""
+    assert float(rows[0]["Recall"]) == 1
+    assert paths[2].read_text(encoding="utf-8") == markdown(report, "roofs/3")
+
+
+def test_saving_again_replaces_and_leaves_no_rest(tmp_path):
+    folder = tmp_path / "report"
+    save(detector(), folder)
+    names = sorted(path.name for path in folder.iterdir())
+    save(detector(found=()), folder)
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert json.loads((folder / "report.json").read_text())["summary"]["map_50"] == 0
+
+
+def test_the_terminal_shows_every_concept_and_the_whole():
+    console = Console(file=io.StringIO(), width=80)
+    show(detector(), console, "roofs/3")
+    text = console.file.getvalue()
+    assert text.startswith("roofs/3: mAP at IoU .50 0.400")
+    assert all(name in text for name in ("hail | wind", "$x$ [b]", "labelled", "TP", "Prec.", "F1"))
+    assert max(map(len, text.splitlines())) <= 80
+    last = next(line for line in text.splitlines() if line.strip().startswith("all"))
+    assert last.split()[1:] == ["0.400", "0.400", "5", "2", "0", "3", "0.400", "1.000", "0.571"]
+    assert "note: no box of 'absent'" in text
+
+
+def test_models_side_by_side():
+    report = classifier()
+    finite = {name: value for name, value in report.summary.items() if name != "macro_roc_auc"}
+    one = SimpleNamespace(model="roofs/3", metrics=finite, per_concept=report.per_concept)
+    (row,) = side_by_side([one])
+    assert row["Total Concept"] == "Model:roofs/3"
+    assert row["Accuracy (ROC AUC)"] is None
+    assert (row["Total Labeled"], row["True Positives"], row["Recall"]) == (5, 5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("report", "names"),
+    [
+        (detector(), "concepts precision_recall f1 confusion"),
+        (detector(found=()), "concepts precision_recall f1 confusion"),
+        (detector(concepts=("a", "b")), "concepts precision_recall f1 confusion"),
+        (classifier(), "concepts precision_recall roc confusion"),
+        (classifier(exclusive=False), "concepts precision_recall roc"),
+        (classifier(("only", "other")), "concepts precision_recall roc confusion"),
+        (classifier(tuple(f"concept {i}" for i in range(70))), "concepts precision_recall roc confusion"),
+    ],
+)
+def test_plots_are_drawn_for_any_report(tmp_path, report, names):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paths = plot_report(report, tmp_path)
+    assert [path.stem for path in paths] == names.split()
+    for path in paths:
+        drawn = pixels(path)
+        assert drawn.min() < 80  # there is ink
+        assert (drawn[:3] > 250).all()  # and nothing is cut at the edges
+        assert (drawn[:, :3] > 250).all()
+        assert (drawn[-3:] > 250).all()
+        assert (drawn[:, -3:] > 250).all()
+
+
+def test_the_confusion_matrix_is_blue_where_right_and_orange_where_wrong(tmp_path):
+    entries = [Annotation(f"{i}", "", 8, 8, "test", (name,)) for i, name in enumerate("aabb")]
+    right = np.eye(2, dtype=np.float32)[[0, 0, 1, 1]]
+    drawn = {}
+    for kind, scores in (("right", right), ("wrong", 1 - right)):
+        path = plot_report(classification(entries, scores, ("a", "b"), True), tmp_path)[-1]
+        drawn[kind] = pixels(path)
+    blue, orange = (
+        np.abs(drawn[kind] - tint).max(axis=-1) < 3
+        for kind, tint in (("right", (31, 112, 181)), ("wrong", (219, 92, 26)))
+    )
+    assert blue.mean() > 0.05
+    assert orange.mean() > 0.05
+    assert blue.nonzero()[1].mean() == pytest.approx(orange.nonzero()[1].mean(), abs=30)
+    assert not (np.abs(drawn["right"] - (219, 92, 26)).max(axis=-1) < 3).any()
+
+
+def test_a_trainings_curves(tmp_path):
+    history = [
+        {"epoch": 0, "step": 10, "train_loss": 2.0, "learning_rate": 0.1},
+        {"epoch": 0, "step": 10, "val_loss": 2.5, "val_map_50": 0.2},
+        {"epoch": 1, "step": 20, "train_loss": math.nan, "val_map_50": None},
+    ]
+    (path,) = plot_training(history, tmp_path)
+    assert path == tmp_path / "training.png"
+    three = pixels(path).shape[1]
+    (path,) = plot_training([{"epoch": 0, "train_loss": 2.0}], tmp_path)
+    assert pixels(path).shape[1] == pytest.approx(three / 3, abs=2)
+    assert plot_training([], tmp_path) == []
+
+
+def test_the_same_report_gives_the_same_bytes(tmp_path):
+    one, two = (plot_report(detector(), tmp_path / name) for name in "ab")
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_matplotlib_is_left_as_it_was(tmp_path):
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    plot_report(classifier(), tmp_path)
+    assert dict(matplotlib.rcParams) == before
+
+
+def regions(*boxes, label=0, concepts=ODD):
+    count = len(boxes)
+    return Regions(
+        np.array(boxes, np.float64).reshape(-1, 4),
+        np.linspace(0.9, 0.5, count, dtype=np.float32),
+        np.full(count, label, np.int64),
+        concepts,
+    )
+
+
+def rgb(text):
+    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
+
+
+@pytest.mark.parametrize("label", range(6))
+def test_a_box_is_drawn_where_it_is_in_its_concepts_colour(label):
+    image = Image.new("RGB", (800, 600), "white")
+    drawn = draw(image, regions((200, 200, 500, 400), label=label))
+    assert drawn.size == image.size
+    assert image.getcolors() == [(480_000, (255, 255, 255))]  # the given picture stays as it was
+    for point in ((200, 300), (500, 300), (350, 400)):
+        assert drawn.getpixel(point) == pytest.approx(rgb(colour(label)), abs=3)
+    assert drawn.getpixel((350, 300)) == (255, 255, 255)
+
+
+def test_small_pictures_are_enlarged_with_their_boxes():
+    drawn = draw(Image.new("RGB", (200, 100), "white"), regions((50, 50, 100, 90)))
+    assert drawn.size == (800, 400)
+    assert drawn.getpixel((200, 300)) == pytest.approx(rgb(colour(0)), abs=3)
+    assert draw(Image.new("RGB", (1, 3)), Regions.empty(ODD)).size == (214, 642)
+
+
+def test_labels_stay_in_the_picture():
+    ground = Image.new("RGB", (800, 600), "white")
+    corner = np.asarray(draw(ground, regions((0, 0, 100, 100), label=4)))
+    tint = np.abs(corner.astype(int) - rgb(colour(4))).max(axis=-1) < 4
+    assert tint[:20, 110:200].any()  # the label is wider than the box, and not cut off above
+
+
+def test_the_truth_is_dashed():
+    image = Image.new("RGB", (800, 600), "grey")
+    drawn = np.asarray(draw(image, Regions.empty(ODD), truth=regions((200, 200, 500, 400))))
+    edge = {tuple(pixel) for pixel in drawn[200, 200:500].tolist()}
+    assert edge == {(255, 255, 255), (0, 0, 0)}
+
+
+def test_an_annotation_becomes_the_truth_to_draw():
+    truth = labelled(boxed("wind", "emu"), ("hail", "wind"))
+    assert truth.concepts == ("hail", "wind", "emu")
+    assert truth.labels.tolist() == [1, 2]
+    assert truth.boxes.tolist()[1] == [20, 0, 30, 10]
+    assert len(labelled(boxed(), ("hail",))) == 0
+
+
+def test_concepts_are_told_below_the_picture():
+    image = Image.new("RGB", (800, 600), "white")
+    scores = np.array([0.1, 0.7, 0.05, 0.05, 0.05, 0.05], np.float32)
+    drawn = draw(image, Concepts(scores, ODD))
+    assert drawn.width == 800
+    assert drawn.crop((0, 0, 800, 600)).getcolors() == [(480_000, (255, 255, 255))]
+    strip = np.asarray(drawn)[610].astype(int)
+    bar = np.abs(strip - rgb(colour(1))).max(axis=-1) < 3
+    assert bar[540:559].all()  # .7 of the width
+    assert not bar[565:].any()
+
+
+def test_a_contact_sheet_holds_every_picture():
+    colours = ("red", "lime", "blue", "black", "yellow")
+    images = [Image.new("RGB", (40 + i, 30), name) for i, name in enumerate(colours)]
+    sheet = contact_sheet(images, 2, [f"picture {name}" for name in colours], cell=120)
+    found = {colour for _, colour in sheet.getcolors(10**6)}
+    assert {(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)} <= found
+    assert sheet.width == 2 * 120 + 3 * 3
+    assert contact_sheet(images[:1], 4, cell=120).width == 120 + 2 * 3
+    with pytest.raises(ValueError, match="at least one image"):
+        contact_sheet([], 2)
+
+
+def test_long_names_keep_both_ends():
+    assert short("hail") == "hail"
+    assert short("a-name-that-goes-on-and-on", 12) == "a-name-…d-on"
+    assert len(short("x" * 99)) == 24
+
+
+def test_a_failed_plot_leaves_the_old_file(tmp_path):
+    path = tmp_path / "plots" / "plot.png"
+    path.parent.mkdir()
+    path.write_bytes(b"old")
+
+    def fail(figure):
+        raise RuntimeError("no ink")
+
+    with pytest.raises(RuntimeError, match="no ink"):
+        paint_to(path, (1, 1), fail)
+    assert path.read_bytes() == b"old"
+    assert [p.name for p in path.parent.iterdir()] == ["plot.png"]

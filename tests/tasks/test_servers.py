@@ -1,0 +1,273 @@
+"""The background processes: who is started, who is ended when something is killed. With stand-ins for the servers."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from models.runtime.faults import Fault
+from tasks import background, launch, servers
+from tasks.processes import SERVICE, TOKEN, bearing, end_all
+
+CODE = Path(__file__).resolve().parents[2]
+
+# A server that has a child in a session of its own: what a process group does not reach.
+SERVER = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+time.sleep(60)
+"""
+SUPERVISOR = """
+import os, sys, json
+from pathlib import Path
+from tasks import supervisor
+supervisor.SWEEP_SECONDS = 0.3
+supervisor.RESTARTS = 2
+folder, owner, services = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+(folder / "logs").mkdir(parents=True, exist_ok=True)
+made = [supervisor.Service(command=(sys.executable, "-c", code), **given) for code, given in services]
+supervisor.Supervisor(os.environ["SIGHTLINE_SERVERS"], made, folder, owner).run()
+"""
+
+
+@pytest.fixture(autouse=True)
+def state(workspace, monkeypatch):
+    """Where the servers of this workspace keep things; no server is the user's."""
+    folder = workspace / ".sightline"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.setenv("PREFECT_HOME", str(folder / "prefect"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.delenv(servers.OURS, raising=False)
+    return folder
+
+
+@pytest.fixture
+def token():
+    """Of this test's processes; whatever it leaves is ended."""
+    name = f"test-{os.urandom(6).hex()}"
+    yield name
+    end_all(name, patience=0.5)
+
+
+@pytest.fixture
+def supervise(state, token):
+    """Start a supervisor of stand-ins, and wait until all of them have started."""
+
+    def start(*services: tuple[str, dict], owner: int = 0) -> subprocess.Popen:
+        command = [sys.executable, "-c", SUPERVISOR, str(state), str(owner), json.dumps(services)]
+        environment = {**os.environ, TOKEN: token, "PYTHONPATH": str(CODE)}
+        process = subprocess.Popen(command, env=environment, cwd=state)
+        wait_until(lambda: launch.content() or process.poll() is not None)
+        return process
+
+    return start
+
+
+def wait_until(true, seconds: float = 10.0):
+    """What `true` answers once it is true."""
+    deadline = time.monotonic() + seconds
+    while not (answer := true()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.03)
+    return answer
+
+
+def services() -> dict:
+    return launch.content()["services"]
+
+
+def family(token: str, service: str) -> set[int]:
+    """A stand-in and its child, once both are there."""
+
+    def both():
+        found = {process.pid for process in bearing(token, service)}
+        return found if len(found) == 2 else None
+
+    return wait_until(both)
+
+
+def sentinel(token: str) -> int:
+    return next(process.pid for process in bearing(token) if "tasks.sentinel" in process.cmdline())
+
+
+def test_a_killed_supervisor_leaves_nothing(supervise, token):
+    process = supervise((SERVER, {"name": "one"}), (SERVER, {"name": "two"}))
+    family(token, "one"), family(token, "two")
+    process.kill()
+    wait_until(lambda: not bearing(token))
+
+
+def test_a_killed_sentinel_ends_everything(supervise, token):
+    process = supervise((SERVER, {"name": "one"}))
+    family(token, "one")
+    os.kill(sentinel(token), signal.SIGKILL)
+    wait_until(lambda: not bearing(token))
+    assert process.wait(5) == 0
+
+
+def test_a_stopped_supervisor_ends_everything(supervise, token):
+    process = supervise((SERVER, {"name": "one"}))
+    family(token, "one")
+    process.terminate()
+    assert process.wait(10) == 0
+    assert not bearing(token)
+    assert services()["one"]["pid"] == 0
+
+
+def test_a_killed_service_starts_again_without_its_old_children(supervise, token):
+    supervise((SERVER, {"name": "one"}), (SERVER, {"name": "two"}))
+    old, other = family(token, "one"), family(token, "two")
+    os.kill(services()["one"]["pid"], signal.SIGKILL)
+    wait_until(lambda: services()["one"]["restarts"] == 1 and services()["one"]["condition"] == "ready")
+    assert not family(token, "one") & old
+    assert family(token, "two") == other
+
+
+def test_a_child_whose_parent_was_killed_is_ended(supervise, token):
+    grandparent = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {SERVER!r}]); time.sleep(60)"
+    supervise((grandparent, {"name": "one"}))
+    wait_until(lambda: len(bearing(token, "one")) == 3)
+    next(process for process in bearing(token, "one") if process.ppid() == services()["one"]["pid"]).kill()
+    wait_until(lambda: {process.pid for process in bearing(token, "one")} == {services()["one"]["pid"]})
+    assert services()["one"]["restarts"] == 0
+
+
+def test_a_service_that_cannot_start_is_named(supervise, token):
+    fails = ("raise SystemExit(3)", {"name": "two", "health": "http://127.0.0.1:1/"})
+    process = supervise((SERVER, {"name": "one"}), fails)
+    process.wait(10)
+    assert not bearing(token)
+    assert launch.content()["fault"] == "two ended with status 3"
+
+
+def test_a_service_that_keeps_dying_is_given_up(supervise, token):
+    process = supervise(("import time; time.sleep(0.2)", {"name": "one"}))
+    process.wait(15)
+    assert services()["one"] == {"pid": 0, "url": "", "condition": "failed", "restarts": 3}
+
+
+def test_everything_ends_with_its_owner(supervise, token):
+    owner = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    process = supervise((SERVER, {"name": "one"}), owner=owner.pid)
+    family(token, "one")
+    owner.kill()
+    owner.wait()
+    process.wait(10)
+    assert not bearing(token)
+
+
+def test_what_runs_once_comes_first_and_again_when_asked(supervise, token, workspace):
+    once = f"open({str(workspace / 'ran')!r}, 'a').write('x')"
+    process = supervise((once, {"name": "first", "once": True}), (SERVER, {"name": "then", "after": "first"}))
+    family(token, "then")
+    assert services()["first"]["condition"] == "done"
+    process.send_signal(signal.SIGHUP)
+    wait_until(lambda: (workspace / "ran").read_text() == "xx")
+
+
+def test_only_processes_with_the_token_are_ended(token):
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    mine = subprocess.Popen(sleep, env={**os.environ, TOKEN: token, SERVICE: "one"})
+    other = subprocess.Popen(sleep, env={**os.environ, TOKEN: "another"})
+    try:
+        wait_until(lambda: bearing(token))
+        assert end_all(token, "two") == 0
+        assert end_all(token) == 1
+        assert mine.poll() is not None
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_who_does_not_stop_is_made_to(token):
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", deaf], env={**os.environ, TOKEN: token}, stdout=subprocess.PIPE)
+    process.stdout.readline()
+    end_all(token, patience=0.3)
+    assert process.poll() is not None
+    process.stdout.close()
+
+
+def test_a_taken_port_is_left_to_who_has_it():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        usual = taken.getsockname()[1]
+        with background.listen(usual) as found:
+            address, port = found.getsockname()
+    assert address == "127.0.0.1"
+    assert port != usual
+
+
+def test_one_supervisor_a_workspace():
+    with background.alone() as first, background.alone(patience=0.1) as second:
+        assert (first, second) == (True, False)
+        assert launch.supervised()
+    assert not launch.supervised()
+
+
+def test_a_large_log_is_turned_and_a_small_one_kept(state, monkeypatch):
+    monkeypatch.setattr(background, "LOG_BYTES", 10)
+    logs = state / "logs"
+    logs.mkdir()
+    (logs / "prefect.log").write_text("a long story of errors")
+    (logs / "worker.log").write_text("short")
+    background.turn_logs()
+    assert sorted(path.name for path in logs.iterdir()) == ["prefect.log.1", "worker.log"]
+
+
+def test_a_server_of_the_users_is_used_and_nothing_is_started(monkeypatch):
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    assert servers.ensure() == servers.connect() == "http://prefect.example/api"
+    assert servers.status() is None
+
+
+def test_what_is_the_users_own_is_not_started(monkeypatch):
+    assert servers._wanted() == ("prefect", "mlflow", "worker")
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
+    assert servers._wanted() == ("worker",)
+    assert [service.name for service in background.services(["worker"])] == ["deployments", "worker"]
+
+
+def test_looking_without_a_server_says_how_to_start_one():
+    with pytest.raises(Fault, match=r"no Prefect server is up: `sightline up` starts it"):
+        servers.connect()
+
+
+def test_nothing_to_stop():
+    assert servers.down() == ()
+
+
+def test_a_server_that_does_not_come_up_is_named_with_its_log(monkeypatch):
+    said = []
+    monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "nonsense")  # Prefect refuses to be imported
+    with pytest.raises(Fault, match=r"(?s)prefect did not come up: see .*prefect\.log\n.*"):
+        servers.ensure(said.append, ("prefect",), os.getpid())
+    assert said == ["starting in the background: prefect"]
+    assert servers.status() is None
+
+
+def test_what_a_killed_pair_left_is_ended_by_the_next_stop(token, state):
+    left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, TOKEN: token})
+    wait_until(lambda: bearing(token))
+    (state / "servers.json").write_text(json.dumps({"token": token, "supervisor": 0, "services": {}}))
+    servers.down()
+    assert left.poll() is not None
+    assert not launch.content()
+
+
+def test_processes_that_vanish_are_no_error():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    process = psutil.Process(gone.pid)
+    gone.wait()
+    assert process not in bearing("any")
