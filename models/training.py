@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from models.learner import Learner
 from models.parameters import Parameters
+from models.runtime.faults import Fault
 
 VALIDATIONS = 20  # about so many a training: enough for a curve, cheap enough for a detector
 SAVE_SECONDS = 30  # at most so much work is lost to an interruption, an epoch aside
@@ -96,10 +98,15 @@ class History(Callback):
         self.path, self.began = path, time.monotonic()
         self.rows: list[dict[str, Any]] = []
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # Lightning keeps the last validation's metrics: they are no row of an epoch without one.
-        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        if not math.isfinite(measured["train_loss"]):
+            raise Fault(
+                f"the training diverged: its loss is {measured['train_loss']} in epoch {trainer.current_epoch}. "
+                f"Set a learning_rate below {module.given.learning_rate:g}, or more warmup_steps."
+            )
+        # Lightning keeps the last validation's metrics: they are none of an epoch without a validation.
+        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
         row = {name: value for name, value in measured.items() if validated or not name.startswith("val_")}
         row |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row |= {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
@@ -145,7 +152,7 @@ def fit(
     """Train; leaves `best.safetensors` (by the module's validation metric) in `folder`, and loads it into `module`.
 
     An interrupted training goes on from the `last.ckpt` in `folder`.
-    Answers the history, one dict an epoch.
+    Answers the history, one dict an epoch. Raises Fault when the loss is no number any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _quiet()

@@ -24,9 +24,7 @@ def from_distances(points: Tensor, distances: Tensor) -> Tensor:
     return torch.cat([points - distances[..., :2], points + distances[..., 2:]], dim=-1)
 
 
-def surest(
-    boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou: float, max_detections: int
-) -> Found:
+def surest(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou: float, max_detections: int) -> Found:
     """The boxes of one image worth reporting, highest score first.
 
     boxes: (L, 4) xyxy, one for all concepts.  scores: (L, C) in [0, 1].  Within a concept, of two boxes

@@ -64,9 +64,7 @@ class Block(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         same = inputs == outputs and stride == 1
-        self.path = nn.Sequential(
-            convolution(inputs, outputs, 3, stride), convolution(outputs, outputs, relu=False)
-        )
+        self.path = nn.Sequential(convolution(inputs, outputs, 3, stride), convolution(outputs, outputs, relu=False))
         self.way_round = nn.Identity() if same else convolution(inputs, outputs, 1, stride, relu=False)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -34,9 +34,7 @@ class SSDLite(nn.Module):
 
     def __init__(self, concepts: int) -> None:
         super().__init__()
-        self.network = ssdlite320_mobilenet_v3_large(
-            weights=None, weights_backbone=None, num_classes=concepts + 1
-        )
+        self.network = ssdlite320_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=concepts + 1)
         self.network.transform = nn.Identity()
 
     def forward(self, images: Tensor) -> Anchored:

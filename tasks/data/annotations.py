@@ -36,10 +36,7 @@ class Annotation:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        counts = {
-            name: len(getattr(self, name))
-            for name in ("boxes", "areas", "box_concepts", "crowd", "difficult")
-        }
+        counts = {name: len(getattr(self, name)) for name in ("boxes", "areas", "box_concepts", "crowd", "difficult")}
         if len(set(counts.values())) > 1:
             raise ValueError(f"{self.image}: columns of different lengths: {counts}")
         if self.split not in SPLITS:

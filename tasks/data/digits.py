@@ -51,8 +51,7 @@ def deal(seed: int) -> dict[str, list[Scan]]:
     random = Random(f"{seed}/deal")
     images, says = load_digits(return_X_y=True)
     scans = [
-        Scan(i, int(s), image.astype(np.uint8).tobytes())
-        for i, (image, s) in enumerate(zip(images, says, strict=True))
+        Scan(i, int(s), image.astype(np.uint8).tobytes()) for i, (image, s) in enumerate(zip(images, says, strict=True))
     ]
     splits: dict[str, list[Scan]] = {split: [] for split in SHARES}
     for says_one in range(10):

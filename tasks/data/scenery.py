@@ -174,9 +174,7 @@ def duotone(random: Random) -> bytes:
     """A palette of 256 BGR0 colours from a dark to a light one: the tint of a scene."""
     dark = [pick(random, 0, 40) for _ in range(3)]
     light = [pick(random, 205, 255) for _ in range(3)]
-    return b"".join(
-        bytes([*(d + (l - d) * i // 255 for d, l in zip(dark, light, strict=True)), 0]) for i in range(256)
-    )
+    return b"".join(bytes([*(d + (l - d) * i // 255 for d, l in zip(dark, light, strict=True)), 0]) for i in range(256))
 
 
 GREYS = b"".join(bytes([i, i, i, 0]) for i in range(256))

@@ -19,6 +19,7 @@ from models.detector import Detector
 from models.learner import Learner
 from models.parameters import ClassifierParameters, DetectorParameters, Parameters
 from models.runtime import networks
+from models.runtime.faults import Fault
 from models.training import fit, write_durably
 from tasks.data.dataset import Dataset
 from tasks.data.loading import loader
@@ -259,6 +260,17 @@ def test_a_validation_split_without_a_box_scores_zero(tmp_path):
     loaders.append(loader(empty, "val", "visual-detector", parameters, vary=False))
     history = fit(Detector(parameters, SHAPES), *loaders, parameters, tmp_path / "run")
     assert history[0]["val_map_50"] == 0.0
+
+
+def test_a_training_that_diverges_says_so(tmp_path, tiny, dataset):
+    class Nan(nn.Module):
+        def forward(self, logits, targets):
+            return logits.sum() * float("nan")
+
+    module = Classifier(given(learning_rate=2.5), SHAPES)
+    module.loss = Nan()
+    with pytest.raises(Fault, match=r"diverged: its loss is nan in epoch 0\. Set a learning_rate below 2\.5"):
+        train(dataset, module.given, tmp_path / "run", module)
 
 
 def test_half_precision_trains(tmp_path, tiny, dataset):

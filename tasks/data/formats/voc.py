@@ -139,9 +139,9 @@ def _number(side: str, texts: Mapping[str, str]) -> float:
 
 
 def _size(element: Element) -> tuple[int, int] | None:
-    """Width and height; None for a 0×0, which labelling tools write when they do not know."""
+    """Width and height as claimed, also the 0×0 that labelling tools write when they do not know; None where none is."""
     try:
-        width, height = (int(float(element.findtext(f"size/{side}") or 0)) for side in ("width", "height"))
+        width, height = (int(float(element.findtext(f"size/{side}") or "")) for side in ("width", "height"))
     except (ValueError, OverflowError):
         return None
-    return (width, height) if width > 0 and height > 0 else None
+    return (width, height) if width >= 0 and height >= 0 else None

@@ -38,9 +38,13 @@ def test_parts_of_a_thing_are_not_its_box(lay):
     assert found.concepts == ("man",)
 
 
-@pytest.mark.parametrize("size", [(0, 0), ("", ""), (100, 0), ("wide", 5)])
+@pytest.mark.parametrize("size", [("", ""), (-1, 5), ("wide", 5)])
 def test_a_size_that_is_none_is_none(lay, size):
     assert formats.read(lay({"1.jpg": b"", "1.xml": xml(size=size)})).images[0].size is None
+
+
+def test_a_size_of_zero_is_passed_on_so_that_the_report_can_say_so(lay):
+    assert formats.read(lay({"1.jpg": b"", "1.xml": xml(size=(0, 0))})).images[0].size == (0, 0)
 
 
 def test_an_xml_without_an_object_is_an_image_without_boxes(lay):
