@@ -64,7 +64,7 @@ def _moved(
     cut = torch.minimum(moved.clamp(min=0), moved.new_tensor([size[1], size[0]] * 2))
     kept = _areas(cut) >= VISIBLE * _areas(moved)
     kept &= ((cut[:, 2:] - cut[:, :2]) >= 2).all(-1)
-    framed = BoundingBoxes(cut[kept], format="XYXY", canvas_size=size)  # type: ignore[call-arg]
+    framed = BoundingBoxes(cut[kept], format="XYXY", canvas_size=size)
     return {"boxes": framed, "labels": target["labels"][kept]}
 
 

@@ -36,7 +36,7 @@ TEMPLATES = {
     "fcos_light": Template(
         "visual-detector",
         "A light anchor-free detector with batch-norm that trains well from nothing, on a CPU too.",
-        {"image_size": 320, "batch_size": 8, "epochs": 60, "learning_rate": 1e-3},
+        {"image_size": 320, "batch_size": 4, "epochs": 60, "learning_rate": 2e-3},
         {"image_size": (64, 1280)},
     ),
     "ssdlite320_mobilenet_v3_large": Template(

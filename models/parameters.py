@@ -47,8 +47,8 @@ class Parameters(BaseModel):
     """Start from `none` (nothing), `pretrained` (torchvision's, online) or a .safetensors file."""
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the arithmetic in training. bfloat16 is faster where the processor has it."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the arithmetic in training. auto: bfloat16 where the processor has it (up to twice as fast), else float32."""
     early_stopping_epochs: int = Field(0, ge=0, le=1000)
     """Stop when the validation metric has not improved for so many epochs. 0: never."""
 

@@ -97,6 +97,10 @@ class History(Callback):
     def __init__(self, path: Path) -> None:
         self.path, self.began = path, time.monotonic()
         self.rows: list[dict[str, Any]] = []
+        self.validated = -1  # the last epoch that was
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.validated = trainer.current_epoch
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
         measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
@@ -106,8 +110,8 @@ class History(Callback):
                 f"Set a learning_rate below {module.given.learning_rate:g}, or more warmup_steps."
             )
         # Lightning keeps the last validation's metrics: they are none of an epoch without a validation.
-        validated = (trainer.current_epoch + 1) % trainer.check_val_every_n_epoch == 0
-        row = {name: value for name, value in measured.items() if validated or not name.startswith("val_")}
+        stale = self.validated != trainer.current_epoch
+        row = {name: value for name, value in measured.items() if not (stale and name.startswith("val_"))}
         row |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
         row |= {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
         row |= {"seconds": round(time.monotonic() - self.began, 1)}
@@ -183,7 +187,7 @@ def _trainer(module: Learner, parameters: Parameters, folder: Path, history: His
         max_epochs=parameters.epochs,
         accelerator="auto",
         devices=1,
-        precision="bf16-mixed" if parameters.precision == "bfloat16" else "32-true",
+        precision="bf16-mixed" if _bfloat16(parameters.precision) else "32-true",
         gradient_clip_val=10.0,
         check_val_every_n_epoch=every,
         num_sanity_val_steps=0,
@@ -198,6 +202,15 @@ def _trainer(module: Learner, parameters: Parameters, folder: Path, history: His
     )
 
 
+def _bfloat16(precision: str) -> bool:
+    """Whether to train in bfloat16. Where a processor only emulates it, it is several times slower than float32."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
 def _validate_every(epochs: int) -> int:
     """The widest step that divides the epochs, so that the last is validated, and gives VALIDATIONS or more."""
     return max(step for step in range(1, max(1, epochs // VALIDATIONS) + 1) if epochs % step == 0)
@@ -206,7 +219,7 @@ def _validate_every(epochs: int) -> int:
 def _quiet() -> None:
     """Lightning's advice that does not apply here, by name."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    # Lightning 2.6 asks torch's pytree in a way torch 2.15 calls old: https://github.com/Lightning-AI/pytorch-lightning
+    # Lightning 2.6 asks torch's pytree in an old way: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
     # Decoded pictures are cached in memory and the processor is busy training: more workers would slow it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")

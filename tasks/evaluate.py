@@ -95,16 +95,7 @@ def _measure(
     report = measured(ready.card, annotations, found, threshold)
     files = save(report, folder)
     seen = trained_on(version)
-    with mlflow.start_run(
-        experiment_id=client().get_run(version.run).info.experiment_id if version.run else experiment(version.name),
-        run_name=f"evaluate {version} on {dataset.name} {split}",
-    ) as run:
-        summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
-        mlflow.set_tags({"stage": "evaluate", "model": str(version), "dataset": dataset.name, "split": split})
-        mlflow.set_tags({"dataset_version": dataset.version, "parent_run": version.run})
-        mlflow.log_metrics(summary)
-        for file in files:
-            mlflow.log_artifact(str(file), "report")
+    summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
     evaluation = Evaluation(
         model=str(version),
         dataset=dataset.name,
@@ -116,7 +107,7 @@ def _measure(
         milliseconds=milliseconds,
         images=len(annotations),
         seen_in_training=sum(entry.sha256 in seen for entry in annotations),
-        run=run.info.run_id,
+        run=_tracked(version, dataset, split, summary, files),
         report=str(folder),
     )
     if dataset.name == version.dataset:
@@ -125,6 +116,22 @@ def _measure(
     content = evaluation.model_dump() | {"digest": digest}
     (folder / "evaluation.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     return evaluation
+
+
+def _tracked(
+    version: Version, dataset: PinnedDataset, split: str, summary: dict[str, float], files: Sequence[Path]
+) -> str:
+    """The MLflow run that holds the numbers and the files of an evaluation; beside the training's."""
+    with mlflow.start_run(
+        experiment_id=client().get_run(version.run).info.experiment_id if version.run else experiment(version.name),
+        run_name=f"evaluate {version} on {dataset.name} {split}",
+    ) as run:
+        mlflow.set_tags({"stage": "evaluate", "model": str(version), "dataset": dataset.name, "split": split})
+        mlflow.set_tags({"dataset_version": dataset.version, "parent_run": version.run})
+        mlflow.log_metrics(summary)
+        for file in files:
+            mlflow.log_artifact(str(file), "report")
+    return run.info.run_id
 
 
 def answered(ready: Predictor, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:

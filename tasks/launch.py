@@ -19,7 +19,7 @@ from tasks.processes import TOKEN, end_all
 from tasks.supervisor import log_file
 from tasks.workspace import root, state
 
-PATIENCE_SECONDS = 180.0  # a cold start takes 14 s on 2 idle cores, 6 s of them the creation of Prefect's database
+PATIENCE_SECONDS = 180.0  # a cold start takes 20 s on 2 busy cores, 6 s of them the creation of Prefect's database
 
 Say = Callable[[str], None]
 

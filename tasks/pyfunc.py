@@ -42,24 +42,37 @@ class Sightline(PythonModel):
     def predict(
         self, context: Any, model_input: pandas.DataFrame, params: dict[str, Any] | None = None
     ) -> pandas.DataFrame:
-        """model_input: a table with a column `image`, or a list: paths, encoded bytes, or (H, W, 3) uint8 arrays.
+        """model_input: pictures in a list, in a table's column `image`, or one alone. A picture is a path, the
+        bytes of a file, an (H, W, 3) uint8 RGB array or a Pillow image. (The hint of a table is what keeps MLflow
+        from warning at every load: it wants one, and checks nothing by this one.)
 
         params: `threshold`, the least score of an answered row, in [0, 1]; below 0 the model's own.
         Answers a table with columns image (row of the input), concept, score and, for a detector,
         x0, y0, x1, y1 in pixels of the image as given.
         """
-        pictures = list(model_input["image"]) if hasattr(model_input, "columns") else list(model_input)
-        answers = self.predictor.predict(pictures)
+        card = self.predictor.card
+        answers = self.predictor.predict(_pictures(model_input))
         least = (params or {}).get("threshold", -1.0)
         if least < 0:
-            least = self.predictor.card.threshold if self.predictor.card.type == "visual-detector" else 0.0
+            least = card.threshold if card.type == "visual-detector" else 0.0
         columns = ["image", "concept", "score"]
         rows = []
         for i, answer in enumerate(answers):
             rows += [{"image": i} | _flat(row) for row in answer.rows() if row["score"] >= least]
-        if self.predictor.card.type == "visual-detector":
+        if card.type == "visual-detector":
             columns += ["x0", "y0", "x1", "y1"]
         return pandas.DataFrame(rows, columns=columns)
+
+
+def _pictures(given: Any) -> list[Any]:
+    """The pictures in whatever form MLflow handed them over."""
+    if isinstance(given, pandas.DataFrame | dict):
+        if "image" not in given:
+            raise ValueError(f"a table of pictures has a column 'image', this one has: {', '.join(map(str, given))}")
+        given = given["image"]
+    # An array of one picture has three dimensions, of several four; a series has one, a path none at all.
+    several = isinstance(given, list | tuple) or getattr(given, "ndim", 3) != 3
+    return list(given) if several else [given]
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

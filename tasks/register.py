@@ -14,7 +14,6 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
-from mlflow.types.schema import AnyType
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
@@ -114,7 +113,7 @@ def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -
         # The signature is ours and the version is read back below: an example adds nothing to either.
         warnings.filterwarnings("ignore", ".*input example was not provided.*")
         info = mlflow.pyfunc.log_model(
-            name=plan.name,
+            name=plan.name.replace(".", "-"),  # MLflow refuses the dot here, and takes it in the registry
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"version": str(folder)},
             signature=signature(card),
@@ -127,12 +126,16 @@ def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -
 
 
 def signature(card: Card) -> ModelSignature:
-    """What goes in and comes out, in MLflow's words."""
+    """What comes out and what can be set, in MLflow's words.
+
+    Not what goes in: MLflow makes a table of every input that has a schema, and then refuses lists of paths
+    and of arrays. `ports` says what goes in.
+    """
     columns = [ColSpec(DataType.long, "image"), ColSpec(DataType.string, "concept"), ColSpec(DataType.double, "score")]
     if card.type == "visual-detector":
         columns += [ColSpec(DataType.double, name) for name in ("x0", "y0", "x1", "y1")]
     threshold = ParamSpec("threshold", DataType.double, -1.0)
-    return ModelSignature(Schema([ColSpec(AnyType(), "image")]), Schema([*columns]), ParamSchema([threshold]))
+    return ModelSignature(outputs=Schema([*columns]), params=ParamSchema([threshold]))
 
 
 def ports(card: Card) -> dict:

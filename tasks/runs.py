@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -56,11 +57,15 @@ def _client() -> SyncPrefectClient:
 
 
 def _newest(client: SyncPrefectClient, limit: int, name: str = "") -> list[FlowRun]:
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
+    """Those that began or should have: the nights that are planned ahead are no news."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterExpectedStartTime, FlowRunFilterName
     from prefect.client.schemas.sorting import FlowRunSort
 
-    named = FlowRunFilter(name=FlowRunFilterName(any_=[name])) if name else None
-    return client.read_flow_runs(flow_run_filter=named, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
+    wanted = FlowRunFilter(
+        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        name=FlowRunFilterName(any_=[name]) if name else None,
+    )
+    return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
 
 
 def _find(client: SyncPrefectClient, run: str) -> FlowRun:

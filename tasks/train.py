@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import shutil
 import subprocess
 import time
@@ -21,6 +22,7 @@ from models.catalog import template
 from models.parameters import ClassifierParameters, Parameters
 from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset
+from tasks.files import write
 from tasks.page import log, show
 from tasks.plan import PinnedDataset, TrainingPlan, default_name, sources_digest
 from tasks.registry import client, trained
@@ -46,9 +48,12 @@ class Checkpoint(BaseModel):
 
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
-    """The plan to train on a dataset. Raises Fault when it cannot be trained on so."""
+    """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
+    name = name or default_name(dataset.name, template(parameters.template).type)
+    if not re.fullmatch(r"[^\W_][\w.-]*", name):
+        raise Fault(f"{name!r} cannot name a model: letters, digits, '-', '_' and '.', a letter or digit first")
     plan = TrainingPlan(
-        name=name or default_name(dataset.name, template(parameters.template).type),
+        name=name,
         dataset=dataset,
         given=parameters.model_dump(mode="json"),
         sources=sources_digest(),
@@ -95,7 +100,7 @@ def train(plan: TrainingPlan) -> Checkpoint:
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
     checkpoint = _fit(plan, folder)
-    finished.write_text(checkpoint.model_dump_json(), encoding="utf-8")
+    write(finished, checkpoint.model_dump_json())
     show(_story(plan, checkpoint), f"training-{plan.name}", "Training")
     return checkpoint
 
@@ -173,7 +178,7 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
         # MetaDataset is abstract only to a type checker: its `profile` is left to `Dataset`.
         named = MetaDataset(source, name=data.name, digest=data.version)  # type: ignore[abstract]
         mlflow.log_input(named, context="training")
-    noted.write_text(run.info.run_id, encoding="utf-8")
+    write(noted, run.info.run_id)
     return run.info.run_id
 
 

@@ -42,7 +42,7 @@ def compose(folder: Path, seed: int = 0) -> None:
     """
     splits = deal(seed)
     for split, scans in splits.items():
-        _write_singles(folder / "digits" / split, scans)
+        _write_singles(folder / "digits" / split, scans, Random(f"{seed}/{split}/singles"))
         _write_scenes(folder / "scenes", split, scans, seed)
 
 
@@ -67,15 +67,16 @@ def _shuffled(scans: list[Scan], random: Random) -> list[Scan]:
     return [scan for _, scan in sorted((random.random(), scan) for scan in scans)]
 
 
-def _write_singles(folder: Path, scans: list[Scan]) -> None:
-    """Each scan alone, dark on light, enlarged as a whole so that its place in the frame stays."""
+def _write_singles(folder: Path, scans: list[Scan], random: Random) -> None:
+    """Each scan alone, dark on paper of some shade, enlarged as a whole so that its place in the frame stays."""
     ink = curve(60, 230)
     for scan in scans:
         small = np.frombuffer(scan.pixels, np.uint8).reshape(8, 8).astype(np.int32) * 255 // 16
         image = Image.fromarray(small.astype(np.uint8)).resize((SINGLE, SINGLE), Image.Resampling.BICUBIC)
         path = folder / str(scan.says) / f"{scan.number:04d}.bmp"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bitmap(255 - ink[np.asarray(image)]))
+        paper = pick(random, 205, 255)
+        path.write_bytes(bitmap((paper - ink[np.asarray(image)].astype(np.int32) * paper // 255).astype(np.uint8)))
 
 
 def _write_scenes(folder: Path, split: str, scans: list[Scan], seed: int) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -133,7 +134,7 @@ def clutter(random: Random) -> Ink:
     else:
         for path in FIGURES[pick(random, 0, len(FIGURES) - 1)]:
             corners = [(px * side // 4, py * side // 4) for px, py in path]
-            for start, end in zip(corners, corners[1:], strict=False):
+            for start, end in pairwise(corners):
                 middle = ((start[0] + end[0]) // 2, (start[1] + end[1]) // 2)
                 _bend(draw, start, middle, end, pen)
     mask = np.asarray(canvas.reduce(2))
@@ -174,7 +175,8 @@ def duotone(random: Random) -> bytes:
     """A palette of 256 BGR0 colours from a dark to a light one: the tint of a scene."""
     dark = [pick(random, 0, 40) for _ in range(3)]
     light = [pick(random, 205, 255) for _ in range(3)]
-    return b"".join(bytes([*(d + (l - d) * i // 255 for d, l in zip(dark, light, strict=True)), 0]) for i in range(256))
+    steps = [(low, high - low) for low, high in zip(dark, light, strict=True)]
+    return b"".join(bytes([*(low + span * i // 255 for low, span in steps), 0]) for i in range(256))
 
 
 GREYS = b"".join(bytes([i, i, i, 0]) for i in range(256))

@@ -119,6 +119,13 @@ def test_everything_is_deployed_and_an_apps_night_is_scheduled(project, servers)
     )
 
 
+def test_nights_are_planned_ahead(servers):
+    planned = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    api = servers["prefect_api"] + "/flow_runs/filter"
+    runs = wait_for(lambda: (found := ask(api, planned)) and len(found) >= 9 and found, 90)
+    assert {run["expected_start_time"][11:16] for run in runs} == {"02:00", "04:15"}
+
+
 def test_the_form_for_training_has_help_and_ranges(servers):
     found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
     schema = found["train-visual-detector"]["parameter_openapi_schema"]
@@ -142,7 +149,7 @@ def test_a_worker_runs_the_pipeline_of_an_app(project, servers):
 
 
 def test_runs_and_their_logs_can_be_looked_at(project, servers):
-    newest = sightline(project, "run", "status")["runs"]
+    newest = sightline(project, "run", "status")["runs"]  # what is planned is not among them
     night = next(run for run in newest if run["flow"] == "pipeline")
     assert (night["name"], night["state"], night["tags"]) == ("pipeline shades", "Completed", ["shades"])
     lines = sightline(project, "run", "logs", "pipeline shades")["lines"]

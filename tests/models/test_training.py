@@ -56,7 +56,7 @@ def dataset(tmp_path) -> Dataset:
 
 
 def given(**more: Any) -> ClassifierParameters:
-    plain = {"image_size": 32, "batch_size": 4, "epochs": 3, "learning_rate": 0.01, "augmentation": "flip"}
+    plain = {"image_size": 32, "batch_size": 4, "epochs": 3, "learning_rate": 0.01, "precision": "float32"}
     return ClassifierParameters(**plain | more)
 
 
@@ -280,6 +280,17 @@ def test_half_precision_trains(tmp_path, tiny, dataset):
         torch.float32,
         torch.int64,
     }
+
+
+@pytest.mark.parametrize(
+    ("precision", "supported", "half"),
+    [("auto", True, True), ("auto", False, False), ("float32", True, False), ("bfloat16", False, True)],
+)
+def test_half_precision_is_chosen_where_the_processor_has_it(monkeypatch, precision, supported, half):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: supported)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: supported)
+    assert training._bfloat16(precision) == half
 
 
 def test_sgd_trains(tmp_path, tiny, dataset):

@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -59,16 +61,21 @@ def token():
 
 @pytest.fixture
 def supervise(state, token):
-    """Start a supervisor of stand-ins, and wait until all of them have started."""
+    """Start a supervisor of stand-ins, and wait until it says how they do."""
+    started = []
 
     def start(*services: tuple[str, dict], owner: int = 0) -> subprocess.Popen:
         command = [sys.executable, "-c", SUPERVISOR, str(state), str(owner), json.dumps(services)]
         environment = {**os.environ, TOKEN: token, "PYTHONPATH": str(CODE)}
         process = subprocess.Popen(command, env=environment, cwd=state)
+        started.append(process)
         wait_until(lambda: launch.content() or process.poll() is not None)
         return process
 
-    return start
+    yield start
+    end_all(token, patience=0.5)
+    for process in started:
+        process.wait()
 
 
 def wait_until(true, seconds: float = 10.0):
@@ -223,6 +230,37 @@ def test_a_large_log_is_turned_and_a_small_one_kept(state, monkeypatch):
     (logs / "worker.log").write_text("short")
     background.turn_logs()
     assert sorted(path.name for path in logs.iterdir()) == ["prefect.log.1", "worker.log"]
+
+
+def test_runs_that_nobody_runs_are_marked_as_crashed(prefect_stand_in):
+    api, asked = prefect_stand_in
+    assert background.crash_lost_runs(api) == 1
+    (path, wanted), (then, change) = asked
+    assert path == "/api/flow_runs/filter"
+    assert wanted["work_pools"] == {"name": {"any_": ["sightline"]}}
+    assert then == "/api/flow_runs/7/set_state"
+    assert (change["state"]["type"], change["force"]) == ("CRASHED", True)
+
+
+@pytest.fixture
+def prefect_stand_in():
+    """The address of a server that knows one run, number 7, and what it was asked."""
+    asked = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked.append((self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'[{"id": 7}]')
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api", asked
+        server.shutdown()
 
 
 def test_a_server_of_the_users_is_used_and_nothing_is_started(monkeypatch):

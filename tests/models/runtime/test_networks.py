@@ -46,8 +46,8 @@ def test_detector_answers_surest_first(template, size):
     for boxes, scores, labels in found:
         assert boxes.shape == (20, 4) and boxes.dtype == torch.float32
         assert scores.shape == (20,) and scores.dtype == torch.float32
-        assert labels.dtype == torch.int64 and 0 <= labels.min() and labels.max() < 3
-        assert (scores.diff() <= 0).all() and 0 <= scores.min() and scores.max() <= 1
+        assert labels.dtype == torch.int64 and labels.min() >= 0 and labels.max() < 3
+        assert (scores.diff() <= 0).all() and scores.min() >= 0 and scores.max() <= 1
 
 
 @pytest.mark.parametrize("template", DETECTORS)

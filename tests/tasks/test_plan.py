@@ -1,0 +1,134 @@
+"""A plan's digest changes with whatever decides the outcome of a training, and with nothing else."""
+
+import pytest
+from pydantic import ValidationError
+
+from models.parameters import ClassifierParameters, DetectorParameters
+from models.runtime.faults import Fault
+from tasks import plan as plans
+from tasks.data.store import heading
+from tasks.plan import PinnedDataset, TrainingPlan, default_name, pin, sources_digest
+
+VERSION = "0" * 32 + ".dir"
+
+
+def plan(parameters=None, **changed) -> TrainingPlan:
+    """A plan for a detector of roofs, with some of it changed."""
+    dataset = {"name": "roofs", "version": VERSION, "folder": "/data/roofs"}
+    dataset |= {key: changed.pop(key) for key in ("version", "folder") if key in changed}
+    given = (parameters or DetectorParameters()).model_dump(mode="json")
+    return TrainingPlan(**{"name": "roof-detector", "dataset": dataset, "given": given, "sources": "abc"} | changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"name": "other"},
+        {"version": "1" * 32 + ".dir"},
+        {"sources": "abd"},
+        {"parameters": DetectorParameters(seed=1)},
+        {"parameters": DetectorParameters(epochs=61)},
+        {"parameters": DetectorParameters(template="ssdlite320_mobilenet_v3_large")},
+        {"parameters": ClassifierParameters()},
+    ],
+    ids=lambda changed: str(*changed),
+)
+def test_the_digest_changes_with_what_decides_the_outcome(changed):
+    assert plan(**changed).digest != plan().digest
+
+
+@pytest.mark.parametrize(
+    "changed", [{"folder": "/elsewhere/roofs"}, {"app": "nightly"}], ids=lambda changed: str(*changed)
+)
+def test_the_digest_does_not_change_with_what_does_not(changed):
+    assert plan(**changed).digest == plan().digest
+
+
+def test_what_is_left_to_the_template_is_the_same_as_said():
+    said = {"template": "fcos_light", "image_size": 320, "epochs": 60}
+    assert plan(given={"template": "fcos_light"}).digest == plan(given=said).digest == plan().digest
+
+
+def test_the_digest_changes_with_the_bytes_of_the_weights_it_starts_from(tmp_path):
+    path = tmp_path / "start.safetensors"
+    given = DetectorParameters(weights=str(path))
+    path.write_bytes(b"one")
+    first = plan(given).digest
+    assert plan(given).digest == first
+    path.write_bytes(b"two")
+    assert plan(given).digest != first
+
+
+def test_a_plan_survives_its_json():
+    whole = plan(app="roofs")
+    read = TrainingPlan.model_validate_json(whole.model_dump_json())
+    assert (read, read.digest) == (whole, whole.digest)
+    assert read.parameters == DetectorParameters()
+
+
+def test_a_plan_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        plan().name = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("template", "type", "name"),
+    [("resnet18", "visual-classifier", "roofs-classifier"), ("fcos_light", "visual-detector", "roofs-detector")],
+)
+def test_type_and_default_name(template, type, name):
+    assert plan(given={"template": template}).type == type
+    assert default_name("roofs", type) == name
+
+
+def test_sources_are_the_code_that_trains_and_nothing_else(tmp_path, monkeypatch):
+    for file in (
+        "tasks/plan.py",
+        "tasks/data/loading.py",
+        "models/training.py",
+        "models/runtime/light.py",
+        "README.md",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text("one")
+    monkeypatch.setattr(plans, "__file__", str(tmp_path / "tasks/plan.py"))
+    first = sources_digest()
+    for file in ("README.md", "tasks/plan.py"):
+        (tmp_path / file).write_text("two")
+        assert sources_digest() == first
+    for file in ("tasks/data/loading.py", "models/training.py", "models/runtime/light.py"):
+        before = sources_digest()
+        (tmp_path / file).write_text("two")
+        assert sources_digest() != before
+    before = sources_digest()
+    (tmp_path / "models/training.py").rename(tmp_path / "models/fitting.py")
+    assert sources_digest() != before
+
+
+def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace, monkeypatch):
+    folder = workspace / "data/roofs"
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
+    (folder / "annotations.jsonl").write_text("")
+    monkeypatch.setattr(plans, "dataset_version", lambda name: f"version of {name}")
+    pinned = pin("roofs")
+    assert pinned == PinnedDataset(name="roofs", version="version of roofs", folder=str(folder))
+    opened = pinned.open()
+    assert (opened.name, opened.version, opened.concepts) == ("roofs", "version of roofs", ("hail",))
+
+
+def test_a_dataset_checked_out_elsewhere_is_pinned_to_what_it_is(tmp_path, monkeypatch):
+    folder = tmp_path / "old/roofs"
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
+    (folder / "annotations.jsonl").write_text("")
+    monkeypatch.setattr(plans, "folder_version", lambda path: f"version of {path.name}")
+    assert pin(str(folder)) == PinnedDataset(name="roofs", version="version of roofs", folder=str(folder))
+    monkeypatch.chdir(tmp_path)
+    assert pin("old/roofs").folder == str(folder)
+
+
+def test_no_such_dataset(workspace):
+    with pytest.raises(Fault, match=r"there is no dataset 'rofs' on disk"):
+        pin("rofs")
+    with pytest.raises(Fault, match=r"'old/roofs' cannot name a dataset"):
+        pin("old/roofs")

@@ -1,0 +1,154 @@
+"""A checkpoint becomes a version: its own code beside its weights, read back, and entered in the registry last."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import shutil
+
+import mlflow
+import pytest
+
+from models.parameters import ClassifierParameters
+from models.runtime.faults import Fault
+from models.runtime.predictor import Predictor
+from tasks import register as verb
+from tasks.registry import artifacts, card, client, resolve, trained, versions
+from tasks.train import train, work_folder
+from tests.registered import SPLITS, checkpoint, lively, pinned, planned, registered
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return planned(pinned(tmp_path / "shapes"))
+
+
+def test_a_version_holds_all_it_needs_to_answer(plan):
+    version = registered(plan)
+    folder = artifacts(version)
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    code = {f"runtime/{path.relative_to(verb.RUNTIME).as_posix()}" for path in verb.RUNTIME.rglob("*.py")}
+    assert names == {"card.json", "weights.safetensors", "trained_on.txt"} | code
+    seen = (folder / "trained_on.txt").read_text().split()
+    dataset = plan.dataset.open()
+    assert seen == sorted(entry.sha256 for entry in dataset.annotations if entry.split != "test")
+    assert len(seen) == 12
+
+
+def test_its_card_says_what_it_is(plan):
+    described = card(registered(plan))
+    assert (described.type, described.template) == ("visual-classifier", "resnet18")
+    assert (described.concepts, described.image_size, described.exclusive) == (("tall", "wide"), 32, True)
+    assert (described.dataset, described.dataset_version) == ("shapes", plan.dataset.version)
+    assert ClassifierParameters(**described.parameters) == plan.parameters
+
+
+def test_a_detectors_card_has_its_postprocessing_and_a_threshold_picked_on_val(tmp_path):
+    plan = planned(pinned(tmp_path / "scenes", task="detection"), nms_iou=0.5, max_detections=7)
+    found = []
+
+    def picked(annotations, regions, concepts):
+        found.extend((annotations, regions, concepts))
+        return 0.25
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verb, "best_threshold", picked)
+        described = card(registered(plan, lively))
+    assert (described.nms_iou, described.max_detections, described.threshold) == (0.5, 7, 0.25)
+    annotations, regions, concepts = found
+    assert (annotations, concepts) == (plan.dataset.open().split("val"), ("tall", "wide"))
+    assert [len(each) for each in regions] == [7] * 4
+
+
+def test_the_registry_says_what_it_is_without_its_weights(plan):
+    version = registered(plan)
+    (artifacts(version) / "weights.safetensors").unlink()
+    info = mlflow.models.get_model_info(f"models:/{version}")
+    assert info.metadata["sightline"] == {
+        "type": "visual-classifier",
+        "inputs": {"image": "image"},
+        "outputs": {"concepts": "concepts"},
+        "concepts": ["tall", "wide"],
+        "image_size": 32,
+    }
+    assert info.signature.outputs.input_names() == ["image", "concept", "score"]
+    assert [param.name for param in info.signature.params] == ["threshold"]
+
+
+def test_a_detector_answers_regions(tmp_path):
+    plan = planned(pinned(tmp_path / "scenes", task="detection"))
+    info = mlflow.models.get_model_info(f"models:/{registered(plan)}")
+    assert info.metadata["sightline"]["outputs"] == {"regions": "regions"}
+    assert info.signature.outputs.input_names() == ["image", "concept", "score", "x0", "y0", "x1", "y1"]
+
+
+def test_its_requirements_are_pinned(plan):
+    version = registered(plan)
+    wanted = (artifacts(version).parents[1] / "requirements.txt").read_text().split()
+    assert wanted == [f"{name}=={importlib.metadata.version(name)}" for name in verb.REQUIREMENTS]
+
+
+def test_the_registry_knows_where_it_came_from(plan):
+    version = registered(plan)
+    assert trained(plan.name, plan.digest) == version == resolve(f"{plan.name}/1")
+    assert (version.type, version.template) == ("visual-classifier", "resnet18")
+    assert (version.dataset, version.dataset_version) == ("shapes", plan.dataset.version)
+    tags = client().get_model_version(plan.name, "1").tags
+    assert (json.loads(tags["concepts"]), float(tags["threshold"])) == (["tall", "wide"], 0.5)
+    assert client().get_run(version.run).data.tags["model"] == plan.name
+
+
+def test_the_alias_challenger_is_the_newest(plan):
+    first = registered(plan)
+    second = registered(planned(plan.dataset, plan.name, seed=1))
+    assert (first.aliases, second.number) == (("challenger",), 2)
+    assert [version.aliases for version in versions(plan.name)] == [(), ("challenger",)]
+
+
+def test_the_working_state_is_gone_afterwards(plan):
+    registered(plan)
+    assert not work_folder(plan).exists()
+
+
+def test_the_same_training_is_registered_once(plan):
+    version = registered(plan)
+    assert verb.register.fn(plan, checkpoint(plan)) == version
+    assert len(versions(plan.name)) == 1
+
+
+def test_what_does_not_answer_as_trained_is_not_registered_and_not_lost(plan, tmp_path, monkeypatch):
+    done = checkpoint(plan)
+    (work_folder(plan) / "checkpoint.json").write_text(done.model_dump_json())
+    with monkeypatch.context() as patch:
+        other = shutil.copytree(verb.RUNTIME, tmp_path / "runtime")
+        source = (other / "transform.py").read_text()
+        (other / "transform.py").write_text(source.replace("/ 255", "/ 250"))
+        assert (other / "transform.py").read_text() != source
+        patch.setattr(verb, "RUNTIME", other)
+        with pytest.raises(Fault, match=r"the stored version answers otherwise.*Nothing was registered"):
+            verb.register.fn(plan, done)
+    assert versions(plan.name) == ()
+    assert trained(plan.name, plan.digest) is None
+    again = train.fn(plan)  # nothing is trained a second time
+    assert again == done
+    assert str(verb.register.fn(plan, again)) == f"{plan.name}/1"
+
+
+def test_a_failure_before_the_last_step_registers_nothing(plan, monkeypatch):
+    done = checkpoint(plan)
+    monkeypatch.setattr(Predictor, "save", lambda self, folder: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        verb.register.fn(plan, done)
+    assert versions(plan.name) == ()
+    assert work_folder(plan).exists()
+
+
+def test_a_dataset_without_test_images_is_enough(tmp_path):
+    plan = planned(pinned(tmp_path / "shapes", SPLITS[:12]))
+    assert registered(plan).number == 1
+
+
+@pytest.mark.parametrize("name", ["v1.2-shapes", "Ünïcode_1"])
+def test_a_name_may_be_any_that_a_dataset_may_have(plan, name):
+    assert str(registered(planned(plan.dataset, name))) == f"{name}/1"
+    assert resolve(f"{name}@challenger").name == name
