@@ -51,8 +51,9 @@ def detection_losses(network: nn.Module, images: Tensor, targets: list[dict[str,
 def light_losses(raw: Raw, assigned: Assigned) -> dict[str, Tensor]:
     """Three losses, each per cell that answers or per unit of its score.
 
-    object: quality focal loss.  concept: cross-entropy of cells that answer. Apart from the first, it teaches
-    from the first step on; one sigmoid a concept (as FCOS has it) learnt half as much in 300 steps.
+    object: quality focal loss.  concept: cross-entropy of cells that answer, apart from the first, so that it
+    teaches from the first step on. (Digit scenes, 300 steps, one run each: mAP@50 .325 with one sigmoid a
+    concept, .373 so, mAP .219 and .218; then .430 and .274 with RAISE at 0.5 in place of 1.)
     box: 1 - GIoU, weighted by the score to learn.
     """
     total = assigned.scores.sum().clamp(min=1.0)

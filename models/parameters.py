@@ -19,10 +19,28 @@ def by_template(name: str, **limits: Any) -> Any:
     return Field(default_factory=lambda given: TEMPLATES[given["template"]].defaults[name], **limits)
 
 
+def span(field: dict[str, Any]) -> str:
+    """A field's range in words, from its JSON schema: `32 to 1280`, `above 0, to 10`, `adamw, sgd`; may be empty."""
+    if "enum" in field:
+        return ", ".join(map(str, field["enum"]))
+    low, high = field.get("minimum"), field.get("maximum")
+    first = f"above {field['exclusiveMinimum']}, " if low is None and "exclusiveMinimum" in field else f"{low} "
+    last = f"below {field['exclusiveMaximum']}" if high is None and "exclusiveMaximum" in field else f"to {high}"
+    return "" if first == "None " and last == "to None" else first + last
+
+
+def _say_ranges(schema: dict[str, Any]) -> None:
+    """Put each field's range into its help: the forms of the Prefect UI check ranges but do not show them."""
+    for field in schema["properties"].values():
+        known = span(field)
+        own = "" if "default" in field else " Empty: the template's own."
+        field["description"] = f"{field.get('description', '')}{f' [{known}]' if known else ''}{own}"
+
+
 class Parameters(BaseModel):
     """What every training can be told."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=_say_ranges)
 
     template: str
     image_size: int = by_template("image_size", ge=32, le=1280, multiple_of=32)

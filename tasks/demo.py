@@ -97,7 +97,11 @@ def _story(
         f"summary             {folder() / 'summary.json'}",
     ]
     if servers is not None:
-        lines += ["", f"Prefect, every step {servers.prefect_ui}", f"MLflow, the models  {servers.mlflow_ui}"]
+        lines += [
+            "",
+            f"Prefect, every step {servers.prefect_ui}",
+            f"MLflow, the models  {servers.mlflow_ui}/#/experiments",
+        ]
         lines += ["stop both           sightline down"]
     return "\n".join([*lines, "", *NEXT])
 

@@ -187,5 +187,6 @@ def _show(evaluation: Evaluation) -> None:
             f"these are not held-out numbers.**\n\n{text}"
         )
     name = f"{evaluation.model}-{evaluation.dataset}-{evaluation.split}"
-    show(text, f"evaluation-{name}", f"{evaluation.model} on {evaluation.dataset} {evaluation.split}")
+    pictures = sorted(Path(evaluation.report).glob("*.png"))
+    show(text, f"evaluation-{name}", f"{evaluation.model} on {evaluation.dataset} {evaluation.split}", pictures)
     show_table(evaluation.per_concept, f"concepts-{name}", "Per concept")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger
@@ -21,16 +23,24 @@ def log(sentence: str) -> None:
         logging.getLogger(__name__).info("%s", sentence)
 
 
-def show(markdown: str, name: str, what: str) -> None:
-    """Text with tables on the run's page, and under Artifacts by its name."""
+def show(markdown: str, name: str, what: str, pictures: Sequence[Path] = ()) -> None:
+    """Text with tables and pictures on the run's page, and under Artifacts by its name."""
     if TaskRunContext.get() is not None:
-        create_markdown_artifact(markdown, key=_key(name), description=what)
+        text = "\n\n".join([markdown, *map(_embedded, pictures)])
+        create_markdown_artifact(text, key=_key(name), description=what)
 
 
 def show_table(rows: Sequence[dict[str, Any]], name: str, what: str) -> None:
     """A table on the run's page, and under Artifacts by its name."""
     if TaskRunContext.get() is not None:
         create_table_artifact(list(rows), key=_key(name), description=what)
+
+
+def _embedded(picture: Path) -> str:
+    """The picture itself in the text: Prefect keeps no files, and its page fetches none from here."""
+    content = base64.b64encode(picture.read_bytes()).decode()
+    kind = "jpeg" if picture.suffix == ".jpg" else picture.suffix[1:]
+    return f"![{picture.stem.replace('_', ' ')}](data:image/{kind};base64,{content})"
 
 
 def _key(name: str) -> str:

@@ -28,6 +28,7 @@ from tasks.workspace import root
 
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
 BATCH = 16
+PICTURED = 4  # drawn pictures on the run's page
 
 
 class Shard(BaseModel):
@@ -213,7 +214,7 @@ def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]]
             writer.writerows(rows)
     images = sum(shard.images for shard in shards)
     told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
-    show(told, "predictions", str(version))
+    show(told, "predictions", str(version), sorted((folder / "drawn").rglob("*.jpg"))[:PICTURED])
     return {
         "model": str(version),
         "dataset_version": version.dataset_version,

@@ -70,7 +70,7 @@ def resolve(reference: str) -> Version:
         return _version(registry, name, int(matched["number"]), aliases)
     number = aliases.get(matched["alias"] or CHAMPION)
     if number is None:
-        number = max(entry.number for entry in versions(name))
+        number = max((entry.number for entry in versions(name)), default=0)
     return _version(registry, name, number, aliases)
 
 
@@ -155,7 +155,8 @@ def _version(registry: MlflowClient, name: str, number: int, aliases: dict[str, 
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         known = ", ".join(str(entry.number) for entry in versions(name))
-        raise Fault(f"{name} has no version {number}. There are: {known or 'none'}.") from None
+        wanted = f"version {number}. There are: {known}." if known else "version yet."
+        raise Fault(f"{name} has no {wanted}") from None
 
 
 def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:

@@ -97,11 +97,14 @@ def train(plan: TrainingPlan) -> Checkpoint:
     if finished.exists():
         log("the training was finished before; only its registration is left")
         return Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
+    given = plan.parameters
+    log(f"training {plan.name}: {given.template}, {given.epochs} epochs on {plan.dataset.name} {plan.dataset.version}")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
     checkpoint = _fit(plan, folder)
     write(finished, checkpoint.model_dump_json())
-    show(_story(plan, checkpoint), f"training-{plan.name}", "Training")
+    pictures = sorted(folder.glob("*.png"))
+    show(_story(plan, checkpoint), f"training-{plan.name}", "Training", pictures)
     return checkpoint
 
 

@@ -35,7 +35,11 @@ def up(json: Json = False) -> None:
     from tasks.servers import up
 
     servers = up()
-    answer(servers, json, f"Prefect  {servers.prefect_ui}\nMLflow   {servers.mlflow_ui}\nStop them: sightline down")
+    answer(
+        servers,
+        json,
+        f"Prefect  {servers.prefect_ui}\nMLflow   {servers.mlflow_ui}/#/experiments\nStop them: sightline down",
+    )
 
 
 def down(json: Json = False) -> None:

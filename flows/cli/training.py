@@ -14,6 +14,7 @@ from flows.cli.path import told
 from models.runtime.faults import Fault, choices
 
 KEYS = ("dataset", "name", "parameters")
+EMPTY = " Empty: the template's own."  # of a form's field, which a file has filled in
 
 
 def add_to(app: typer.Typer) -> None:
@@ -107,16 +108,7 @@ def show_template(name: Annotated[str, Argument(help="A template's name.")], jso
     say(f'# {entry.help}\ndataset: \n# In the registry; empty: DATASET-{entry.type.removeprefix("visual-")}.\nname: ""')
     say("parameters:")
     for key, value in defaults.items():
-        say(f"  # {schema[key].get('description', '')} {span(schema[key], entry.limits.get(key))}".rstrip())
+        limits = entry.limits.get(key)
+        own = f" {name} takes {limits[0]} to {limits[1]}." if limits else ""
+        say(f"  # {schema[key]['description'].removesuffix(EMPTY)}{own}")
         say(f"  {key}: {yaml.safe_dump(value).splitlines()[0]}")
-
-
-def span(field: dict[str, Any], limits: tuple[float, float] | None) -> str:
-    """A field's range in words."""
-    if "enum" in field:
-        return f"[{', '.join(map(str, field['enum']))}]"
-    low = field.get("minimum", field.get("exclusiveMinimum"))
-    high = field.get("maximum", field.get("exclusiveMaximum"))
-    if limits:
-        low, high = limits
-    return f"[{low} to {high}]" if low is not None else ""

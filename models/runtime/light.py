@@ -3,7 +3,8 @@
 A half-width ResNet, a feature pyramid of strides 8, 16 and 32, and one prediction a cell (as in FCOS,
 Tian 2019): how well it draws something, what that is, and how far the box's four sides are from its centre.
 Plain 3×3 convolutions throughout: on a CPU depth-wise ones train slower although they count fewer operations.
-Shallow on purpose: with more blocks and two convolutions a head it learnt less in the same steps, and slower.
+Shallow because training is short (digit scenes, 600 steps, one run each: mAP@50 .539 in 94 s of CPU with a wider
+and deeper last stage and two convolutions a head, .607 in 75 s so, .584 in 57 s with one block a stage).
 """
 
 from __future__ import annotations

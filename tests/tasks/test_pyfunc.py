@@ -168,7 +168,7 @@ def test_pictures_come_in_any_form(run):
 
 def test_no_picture_gives_an_empty_table_with_its_columns(run):
     box = ["x0", "y0", "x1", "y1"]
-    assert run.none == [["image", "concept", "score"] + more for more in ([], box, box)]
+    assert run.none == [["image", "concept", "score", *more] for more in ([], box, box)]
 
 
 def test_what_is_no_picture_is_named(run):

@@ -1,4 +1,4 @@
-"""A training is done once: told to MLflow in full, gone on with when interrupted, and refused where it makes no sense."""
+"""A training is done once: told to MLflow in full, gone on with when interrupted, refused where it makes no sense."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime.faults import Fault
 from tasks import train as verb
 from tasks.data.dataset import Dataset
+from tasks.plan import TrainingPlan
 from tasks.registry import client
 from tasks.train import check_trainable, plan_training, train, work_folder
 from tests.registered import pinned, planned, registered
@@ -90,13 +91,13 @@ def test_what_changed_is_trained(plan, monkeypatch, changed):
     registered(plan)
     fitted = verb.Checkpoint(run="new")
     monkeypatch.setattr(verb, "_fit", lambda plan, folder: folder.mkdir(parents=True) or fitted)
-    other = plan.dataset.model_copy(update={"version": "f" * 32 + ".dir"})
+    other = plan.dataset.model_dump() | {"version": "f" * 32 + ".dir"}
     changes = {
         "seed": {"given": plan.given | {"seed": 1}},
         "data": {"dataset": other},
         "code": {"sources": "other"},
     }
-    assert train.fn(plan.model_copy(update=changes[changed])) == fitted
+    assert train.fn(TrainingPlan(**plan.model_dump() | changes[changed])) == fitted
 
 
 def test_what_is_trained_and_not_registered_is_not_trained_again(done, plan, monkeypatch):

@@ -1,0 +1,33 @@
+"""A run's page: nothing is shown where there is no run, and names become what Prefect takes."""
+
+import logging
+
+import pytest
+
+from tasks import page
+
+
+def test_outside_a_run_a_line_goes_to_the_ordinary_log(caplog):
+    with caplog.at_level(logging.INFO, logger="tasks.page"):
+        page.log("100 % of 3 pictures")
+    assert caplog.messages == ["100 % of 3 pictures"]
+
+
+def test_outside_a_run_nothing_is_shown(monkeypatch):
+    for name in ("create_markdown_artifact", "create_table_artifact"):
+        monkeypatch.setattr(page, name, lambda *_, **__: pytest.fail("there is no run to show it on"))
+    page.show("# text", "name", "what")
+    page.show_table([{"a": 1}], "name", "what")
+
+
+def test_in_a_task_it_is_shown_under_a_name_that_prefect_takes(monkeypatch):
+    shown = []
+    monkeypatch.setattr(page.TaskRunContext, "get", classmethod(lambda cls: object()))
+    monkeypatch.setattr(page, "create_markdown_artifact", lambda text, **more: shown.append((text, more)))
+    monkeypatch.setattr(page, "create_table_artifact", lambda rows, **more: shown.append((rows, more)))
+    page.show("# text", "evaluation-Roofs_Ü.2/3-test-", "Roofs")
+    page.show_table(({"a": 1},), "concepts-roofs/3", "Per concept")
+    assert shown == [
+        ("# text", {"key": "evaluation-roofs-2-3-test", "description": "Roofs"}),
+        ([{"a": 1}], {"key": "concepts-roofs-3", "description": "Per concept"}),
+    ]

@@ -1,0 +1,140 @@
+"""Names to versions: every way to write one, and what is said of one that is not there."""
+
+from __future__ import annotations
+
+import mlflow
+import pytest
+
+from models.runtime.faults import Fault
+from tasks.registry import artifacts, client, note, resolve, set_alias, trained, trained_on, versions
+from tests.registered import numbers, pinned, planned, registered
+
+
+@pytest.fixture(scope="module")
+def name(tmp_path_factory):
+    """A model of three versions; nobody is champion, the newest is challenger."""
+    folder = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
+        dataset = pinned(folder / "shapes")
+        name = f"roofs-{next(numbers)}"
+        for seed in range(3):
+            registered(planned(dataset, name, seed=seed))
+    return name
+
+
+@pytest.fixture
+def champion(name):
+    """The second version is champion, for one test."""
+    set_alias(resolve(f"{name}/2"), "champion")
+    yield f"{name}/2"
+    client().delete_registered_model_alias(name, "champion")
+
+
+def test_a_number_is_that_version(name):
+    assert [str(resolve(f"{name}/{number}")) for number in (1, 2, 3)] == [f"{name}/{n}" for n in (1, 2, 3)]
+
+
+def test_an_alias_is_the_version_it_points_at_now(name):
+    assert str(resolve(f"{name}@challenger")) == f"{name}/3"
+    set_alias(resolve(f"{name}/1"), "challenger")
+    assert str(resolve(f"{name}@challenger")) == f"{name}/1"
+    set_alias(resolve(f"{name}/3"), "challenger")
+    assert resolve(f"{name}/1").aliases == ()
+
+
+def test_a_name_alone_is_the_newest_without_a_champion(name):
+    assert str(resolve(name)) == f"{name}/3"
+
+
+def test_a_name_alone_is_the_champion(name, champion):
+    assert str(resolve(name)) == champion
+    assert resolve(name).aliases == ("champion",)
+
+
+def test_an_unknown_name_is_told_the_nearest(name):
+    nearest = rf"there is no model '{name[:-1]}x'\. Registered: .*{name}.*\. Did you mean '{name[:5]}"
+    with pytest.raises(Fault, match=nearest):
+        resolve(f"{name[:-1]}x")
+
+
+def test_an_unknown_alias_is_told_the_nearest(name, champion):
+    known = rf"{name} has no alias 'champoin'\. Known: challenger, champion\. Did you mean 'champion'\?"
+    with pytest.raises(Fault, match=known):
+        resolve(f"{name}@champoin")
+
+
+def test_an_unknown_number_is_told_those_there_are(name):
+    with pytest.raises(Fault, match=rf"{name} has no version 7\. There are: 1, 2, 3\."):
+        resolve(f"{name}/7")
+
+
+@pytest.mark.parametrize("reference", ["", "a@b@c", "a/b", "a/1/2", "models:/a/1", "a@", "/1"])
+def test_what_is_no_reference_is_told_how_to_write_one(reference):
+    with pytest.raises(Fault, match=r"is no model\. Write name, name@alias or name/number, as in roofs-detector@champ"):
+        resolve(reference)
+
+
+def test_a_quotation_mark_is_refused():
+    injected = "roofs' or name like '%"
+    with pytest.raises(Fault, match="there is no model"):
+        resolve(injected)
+    for look in (versions, lambda given: trained(given, "")):
+        with pytest.raises(Fault, match="is no model's name: it holds a quotation mark"):
+            look(injected)
+
+
+def test_a_model_without_versions_says_so():
+    empty = f"empty-{next(numbers)}"
+    client().create_registered_model(empty)
+    with pytest.raises(Fault, match=f"{empty} has no version yet"):
+        resolve(empty)
+
+
+def test_versions_are_listed_by_number_with_their_aliases(name, champion):
+    found = versions(name)
+    assert [(version.number, version.aliases) for version in found] == [
+        (1, ()),
+        (2, ("champion",)),
+        (3, ("challenger",)),
+    ]
+    assert {version.name for version in versions()} >= {name}
+    assert versions("nobody") == ()
+
+
+def test_the_version_that_a_plan_made_is_found(name):
+    digests = {number: client().get_model_version(name, str(number)).tags["plan"] for number in (1, 2, 3)}
+    assert {number: trained(name, digest).number for number, digest in digests.items()} == {1: 1, 2: 2, 3: 3}
+    assert trained(name, "0" * 32) is None
+    assert trained("nobody", digests[1]) is None
+
+
+def test_measured_numbers_are_the_versions(name):
+    version = resolve(f"{name}/1")
+    note(version, **{"test.map_50": 0.5, "val.f1": 0.25, "promotion": "no"})
+    assert resolve(f"{name}/1").metrics == {"test.map_50": 0.5, "val.f1": 0.25}
+
+
+def test_what_it_was_trained_on_is_known(name):
+    version = resolve(f"{name}/1")
+    assert trained_on(version) == {f"{number:064d}" for number in range(12)}
+    assert (artifacts(version) / "card.json").is_file()
+
+
+class Elsewhere:
+    """A logged model on a server."""
+
+    artifact_location = "mlflow-artifacts:/7/models/m-1"
+
+
+def test_artifacts_of_a_server_elsewhere_are_kept_in_the_workspace(name, monkeypatch, workspace):
+    asked = []
+
+    def download(where, dst_path):
+        asked.append(where)
+        return dst_path
+
+    monkeypatch.setattr(type(client()), "get_logged_model", lambda self, given: Elsewhere())
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    assert artifacts(resolve(f"{name}/1")) == workspace / ".sightline/downloads" / name / "1"
+    assert asked == ["mlflow-artifacts:/7/models/m-1/artifacts/version"]
