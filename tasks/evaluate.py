@@ -22,6 +22,7 @@ from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
+from tasks.files import write
 from tasks.metrics.classification import ClassificationReport, classification
 from tasks.metrics.detection import DetectionReport, detection
 from tasks.page import log, show, show_table
@@ -110,11 +111,11 @@ def _measure(
         run=_tracked(version, dataset, split, summary, files),
         report=str(folder),
     )
-    if dataset.name == version.dataset:
+    if dataset.name == version.dataset and threshold is None:  # at another threshold they are not its own
         note(version, milliseconds=milliseconds)
         note(version, **{f"{split}.{name}": round(value, 6) for name, value in summary.items()})
     content = evaluation.model_dump() | {"digest": digest}
-    (folder / "evaluation.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write(folder / "evaluation.json", json.dumps(content, indent=1))
     return evaluation
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -198,20 +199,20 @@ def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Pa
 @task(cache_policy=NO_CACHE)
 def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> dict[str, Any]:
     """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
-    lines = folder / "predictions.jsonl"
-    with lines.open("w", encoding="utf-8") as whole:
+    whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
+    with whole.open("w", encoding="utf-8") as file:
         for shard in shards:
             with Path(shard.file).open(encoding="utf-8") as part:
-                whole.writelines(part)
-            Path(shard.file).unlink()
-    (folder / "parts").rmdir()
-    _parquet(lines, folder / "predictions.parquet")
+                file.writelines(part)
+    _parquet(whole, folder / "predictions.parquet")
     rows = rejected + [row for shard in shards for row in shard.rejected]
     if rows:
         with (folder / "rejected.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["path", "reason"])
             writer.writeheader()
             writer.writerows(rows)
+    shutil.rmtree(folder / "parts")  # with what an interrupted prediction may have left in it
+    whole.replace(folder / "predictions.jsonl")
     images = sum(shard.images for shard in shards)
     told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
     show(told, "predictions", str(version), sorted((folder / "drawn").rglob("*.jpg"))[:PICTURED])

@@ -3,8 +3,6 @@
 Imports nothing heavy: torch, mlflow and prefect come in when a command needs them.
 """
 
-import sys
-
 import typer
 
 from flows.cli import nouns, path, training
@@ -26,11 +24,9 @@ nouns.add_to(app)
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 1 failed, 2 wrong use."""
+    """Run the command line: exit 0 done, 1 failed, 2 wrong use (and 130, by Typer, when it is interrupted)."""
     settle()
     try:
         app()
     except Fault as fault:
         fail(fault)
-    except KeyboardInterrupt:
-        sys.exit("stopped")

@@ -61,11 +61,12 @@ def ingest(
     json: Json = False,
 ) -> None:
     """Bring labelled pictures in: checked, split, versioned. What is left out is listed with its reason."""
-    from flows.ingest import ingest as flow
-
     if not dataset or not (source or retry):
         raise typer.BadParameter("give a SOURCE and --dataset NAME (or --retry rejected.csv --dataset NAME)")
-    done = run(flow, source, dataset, format, split, share(tolerance), retry, forget)
+    tolerated = share(tolerance)
+    from flows.ingest import ingest as flow
+
+    done = run(flow, source, dataset, format, split, tolerated, retry, forget)
     answer(done, json, done.sentence())
 
 

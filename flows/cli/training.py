@@ -37,9 +37,10 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model on a dataset, register it, and measure it on the images held out."""
-    given = read_file(file) if file else {"parameters": {}}
-    dataset, name = dataset or given.get("dataset", ""), name or given.get("name", "")
-    wanted = dict(given.get("parameters") or {}) | assignments(set or [])
+    given = read_file(file) if file else {}
+    dataset = dataset or str(given.get("dataset") or "")
+    name = name or str(given.get("name") or "")
+    wanted = (given.get("parameters") or {}) | assignments(set or [])
     if template:
         wanted["template"] = template
     if not dataset or "template" not in wanted:
@@ -69,6 +70,8 @@ def read_file(path: Path) -> dict[str, Any]:
     for key in content:
         if key not in KEYS:
             raise Fault(f"{path}: no such key {key!r}. {choices(str(key), KEYS)}")
+    if not isinstance(content.get("parameters") or {}, dict):
+        raise Fault(f"{path}: parameters: a mapping is wanted (template: …, epochs: …), got {content['parameters']!r}")
     return content
 
 
@@ -79,7 +82,10 @@ def assignments(given: list[str]) -> dict[str, Any]:
         key, sign, value = pair.partition("=")
         if not sign or not key:
             raise typer.BadParameter(f"{pair!r}: write key=value", param_hint="--set")
-        found[key.strip()] = yaml.safe_load(value)
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise typer.BadParameter(f"{pair!r}: the value is not YAML", param_hint="--set") from None
     return found
 
 

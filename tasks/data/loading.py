@@ -20,7 +20,7 @@ from models.runtime.transform import fit, stack
 from tasks.data import dataset as data
 from tasks.data.annotations import Annotation
 
-CACHE_SHARE = 0.25  # of the free memory may hold decoded pictures
+CACHE_SHARE = 0.25  # of the free memory may hold decoded pictures, those of all worker processes together
 
 
 class Pictures(Dataset):
@@ -30,14 +30,17 @@ class Pictures(Dataset):
     so the same seed gives the same pictures with any number of workers and after any interruption.
     """
 
-    def __init__(self, dataset: data.Dataset, split: str, type: str, parameters: Parameters, vary: bool) -> None:
+    def __init__(
+        self, dataset: data.Dataset, split: str, type: str, parameters: Parameters, vary: bool, workers: int = 0
+    ) -> None:
         self.dataset, self.annotations = dataset, dataset.split(split)
         self.type, self.size, self.seed = type, parameters.image_size, parameters.seed
         self.labels = {name: i for i, name in enumerate(dataset.concepts)}
         task = "detection" if type == "visual-detector" else "classification"
         self.vary = augmentation(parameters.augmentation, task, parameters.image_size) if vary else None
         self.cache: dict[int, Tensor] = {}
-        self.cached = len(self.annotations) * 3 * self.size**2 < CACHE_SHARE * psutil.virtual_memory().available
+        needed = len(self.annotations) * 3 * self.size**2 * max(1, workers)
+        self.cached = needed < CACHE_SHARE * psutil.virtual_memory().available
 
     def __len__(self) -> int:
         return len(self.annotations)
@@ -105,8 +108,8 @@ def loader(dataset: data.Dataset, split: str, type: str, parameters: Parameters,
 
     On a CPU the batches are made in the training process: its cores are busy with the network anyway.
     """
-    pictures = Pictures(dataset, split, type, parameters, vary)
     workers = min(8, (psutil.cpu_count() or 1) - 1) if torch.cuda.is_available() else 0
+    pictures = Pictures(dataset, split, type, parameters, vary, workers)
     return DataLoader(
         pictures,
         batch_size=min(parameters.batch_size, len(pictures)),
@@ -114,7 +117,7 @@ def loader(dataset: data.Dataset, split: str, type: str, parameters: Parameters,
         collate_fn=partial(collate, mean=NORMALISATION[parameters.template][0]),
         drop_last=vary,
         num_workers=workers,
-        persistent_workers=False,
+        persistent_workers=workers > 0,  # they keep what they have decoded
     )
 
 

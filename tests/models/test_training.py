@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from models import training
 from models.classifier import Classifier
 from models.detector import Detector
 from models.learner import Learner
+from models.optimization import schedule
 from models.parameters import ClassifierParameters, DetectorParameters, Parameters
 from models.runtime import networks
 from models.runtime.faults import Fault
@@ -75,16 +76,38 @@ def without_seconds(history: Sequence[dict]) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
 
 
+class Failing(Classifier):
+    """Fails before step `at_step`."""
+
+    at_step = -1
+
+    def training_step(self, batch, at):
+        if self.trainer.global_step == self.at_step:
+            raise Interrupted
+        return super().training_step(batch, at)
+
+
+class Scored(Failing):
+    """Its validation gives each epoch the score it is told."""
+
+    score: Callable[[int], float]
+
+    def validation_step(self, batch, at):
+        self.log(self.monitored, self.score(self.current_epoch), batch_size=1)
+
+
 def interrupt(parameters: ClassifierParameters, at_step: int) -> Classifier:
     """A module whose training fails before that step."""
+    module = Failing(parameters, SHAPES)
+    module.at_step = at_step
+    return module
 
-    class Failing(Classifier):
-        def training_step(self, batch, at):
-            if self.trainer.global_step == at_step:
-                raise Interrupted
-            return super().training_step(batch, at)
 
-    return Failing(parameters, SHAPES)
+def scored(parameters: ClassifierParameters, score: Callable[[int], float], at_step: int = -1) -> Classifier:
+    """A module whose validation gives each epoch that score; its training fails before that step."""
+    module = Scored(parameters, SHAPES)
+    module.score, module.at_step = score, at_step
+    return module
 
 
 @pytest.mark.parametrize(
@@ -174,8 +197,17 @@ def test_history_has_a_row_an_epoch(tmp_path, tiny, dataset):
     for row in history:
         assert {"train_loss", "val_loss", "val_accuracy", "learning_rate", "seconds"} <= row.keys()
         assert 0 <= row["val_accuracy"] <= 1
+    assert not (tmp_path / "run/last.ckpt").exists()  # nothing worth saving was at stake yet
     lines = (tmp_path / "run/history.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == history
+
+
+def test_the_schedule_counts_steps(tmp_path, tiny, dataset):
+    parameters = given(epochs=4, warmup_steps=2)
+    history = train(dataset, parameters, tmp_path / "run")
+    factor = schedule(parameters, 8)  # two steps an epoch
+    expected = [parameters.learning_rate * factor(step) for step in (2, 4, 6, 8)]
+    assert [row["learning_rate"] for row in history] == pytest.approx(expected)
 
 
 def test_a_long_training_is_validated_now_and_then_and_at_its_end(tmp_path, tiny, dataset, monkeypatch):
@@ -217,22 +249,35 @@ def test_the_best_weights_are_kept_and_are_those_that_were_measured(tmp_path, ti
     assert float(nn.functional.cross_entropy(logits, labels)) == pytest.approx(latest["val_loss"], rel=1e-4)
 
 
-def test_early_stopping_stops(tmp_path, tiny, dataset):
-    class Same(Classifier):
-        def validation_step(self, batch, at):
-            self.log(self.monitored, 0.5, batch_size=1)
+def test_of_equals_the_later_weights_are_kept(tmp_path, tiny, dataset):
+    parameters = given()
+    for name, score in (
+        ("rising", lambda epoch: epoch / 10),
+        ("equal", lambda epoch: 0.5),
+        ("falling", lambda epoch: -epoch / 10),
+    ):
+        train(dataset, parameters, tmp_path / name, scored(parameters, score))
+    assert best(tmp_path / "equal") == best(tmp_path / "rising") != best(tmp_path / "falling")
 
+
+def test_a_resumed_training_does_not_write_over_better_weights(tmp_path, tiny, dataset, monkeypatch):
+    monkeypatch.setattr(training, "SAVE_SECONDS", 0)
+    parameters = given(epochs=4)
+    train(dataset, parameters, tmp_path / "whole", scored(parameters, lambda epoch: 1 - epoch / 10))
+    with pytest.raises(Interrupted):
+        train(dataset, parameters, tmp_path / "parts", scored(parameters, lambda epoch: 1 - epoch / 10, at_step=5))
+    train(dataset, parameters, tmp_path / "parts", scored(parameters, lambda epoch: 1 - epoch / 10))
+    assert best(tmp_path / "parts") == best(tmp_path / "whole")
+
+
+def test_early_stopping_stops(tmp_path, tiny, dataset):
     parameters = given(epochs=12, early_stopping_epochs=2)
-    assert len(train(dataset, parameters, tmp_path / "run", Same(parameters, SHAPES))) == 3
+    assert len(train(dataset, parameters, tmp_path / "run", scored(parameters, lambda epoch: 0.5))) == 3
 
 
 def test_early_stopping_lets_go_on_what_improves(tmp_path, tiny, dataset):
-    class Better(Classifier):
-        def validation_step(self, batch, at):
-            self.log(self.monitored, self.current_epoch / 10, batch_size=1)
-
     parameters = given(epochs=6, early_stopping_epochs=1)
-    assert len(train(dataset, parameters, tmp_path / "run", Better(parameters, SHAPES))) == 6
+    assert len(train(dataset, parameters, tmp_path / "run", scored(parameters, lambda epoch: epoch / 10))) == 6
 
 
 def test_several_concepts_a_picture(tmp_path, tiny, dataset):
@@ -271,6 +316,19 @@ def test_a_training_that_diverges_says_so(tmp_path, tiny, dataset):
     module.loss = Nan()
     with pytest.raises(Fault, match=r"diverged: its loss is nan in epoch 0\. Set a learning_rate below 2\.5"):
         train(dataset, module.given, tmp_path / "run", module)
+
+
+@pytest.mark.parametrize(("count", "left"), [(0, 0.1), (2, 0.25), (89, 90 / 99), (10**6, 0.998)])
+def test_the_average_keeps_more_of_the_past_the_longer_it_is(count, left):
+    averaged, current = [torch.ones(2), torch.ones(3)], [torch.zeros(2), torch.zeros(3)]
+    training.BestAverage._average(averaged, current, torch.tensor(count))
+    assert [float(tensor[0]) for tensor in averaged] == pytest.approx([left, left])
+
+
+def test_counters_are_copied_not_averaged():
+    averaged = [torch.tensor(3)]
+    training.BestAverage._average(averaged, [torch.tensor(8)], torch.tensor(100))
+    assert averaged == [8]
 
 
 def test_half_precision_trains(tmp_path, tiny, dataset):

@@ -31,3 +31,13 @@ def test_in_a_task_it_is_shown_under_a_name_that_prefect_takes(monkeypatch):
         ("# text", {"key": "evaluation-roofs-2-3-test", "description": "Roofs"}),
         ([{"a": 1}], {"key": "concepts-roofs-3", "description": "Per concept"}),
     ]
+
+
+def test_pictures_are_in_the_text_itself(monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(page.TaskRunContext, "get", classmethod(lambda cls: object()))
+    monkeypatch.setattr(page, "create_markdown_artifact", lambda text, **more: shown.append(text))
+    for name in ("pr_curve.png", "1.jpg"):
+        (tmp_path / name).write_bytes(b"\0")
+    page.show("# text", "name", "what", [tmp_path / "pr_curve.png", tmp_path / "1.jpg"])
+    assert shown == ["# text\n\n![pr curve](data:image/png;base64,AA==)\n\n![1](data:image/jpeg;base64,AA==)"]

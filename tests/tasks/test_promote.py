@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.runtime.faults import Fault
+from tasks import report
 from tasks.app import Gate
 from tasks.evaluate import evaluate
 from tasks.promote import Promotion, promote
@@ -38,7 +39,8 @@ class Match:
 
 
 @pytest.fixture
-def match(tmp_path):
+def match(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "plot_report", lambda *_: [])  # plots take longer than all the rest
     return Match(tmp_path)
 
 

@@ -223,17 +223,35 @@ def test_a_validation_loader_gives_everything_in_order_and_as_it_is(tmp_path):
     assert torch.equal(torch.cat([images for images, _ in batches]), torch.stack([rows[0, i][0] for i in range(6)]))
 
 
+def last_epoch(dataset: Dataset, *epochs: int) -> list:
+    """The batches of the last of some epochs that one loader gave."""
+    made = loader(dataset, "train", DETECTOR, detecting(), vary=True)
+    for epoch in epochs:
+        made.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        batches = list(made)
+    return batches
+
+
+def same(batches: list, others: list) -> bool:
+    return len(batches) == len(others) and all(
+        torch.equal(images, other)
+        and all(torch.equal(a["boxes"], b["boxes"]) for a, b in zip(targets, wanted, strict=True))
+        for (images, targets), (other, wanted) in zip(batches, others, strict=True)
+    )
+
+
 def test_the_same_epoch_gives_the_same_batches(tmp_path):
     drawn = shapes(tmp_path / "shapes", task="detection")
+    assert same(last_epoch(drawn, 2), last_epoch(drawn, 0, 1, 2))
+    assert not same(last_epoch(drawn, 2), last_epoch(drawn, 1))
 
-    def batches(epochs) -> list:
-        made = loader(drawn, "train", DETECTOR, detecting(), vary=True)
-        for epoch in epochs:
-            made.sampler.set_epoch(epoch)
-            seen = list(made)
-        return seen
 
-    resumed, whole = batches([2]), batches([0, 1, 2])
-    for (images, targets), (others, wanted) in zip(resumed, whole, strict=True):
-        assert torch.equal(images, others)
-        assert all(torch.equal(a["boxes"], b["boxes"]) for a, b in zip(targets, wanted, strict=True))
+# From Python 3.12: torch's own way to start its workers. https://github.com/python/cpython/issues/100228
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_worker_processes_give_the_same_batches(tmp_path, monkeypatch):
+    drawn = shapes(tmp_path / "shapes", task="detection")
+    alone = last_epoch(drawn, 0, 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("psutil.cpu_count", lambda: 3)
+    assert loader(drawn, "train", DETECTOR, detecting(), vary=True).num_workers == 2
+    assert same(last_epoch(drawn, 0, 1), alone)

@@ -1,0 +1,304 @@
+"""The `sightline` command: help with examples, one JSON object, exit codes, and nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+import yaml
+
+from flows.cli import app, main, training
+from flows.cli.path import share
+from models.catalog import TEMPLATES
+from models.parameters import parameters
+from models.runtime.faults import Fault
+from tests.registered import always, pinned, planned, registered
+
+CODE = Path(__file__).resolve().parents[2]
+
+
+class Said(NamedTuple):
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one object on standard output."""
+        assert self.out.count("\n") == 1, self.out
+        return json.loads(self.out, parse_constant=pytest.fail)
+
+
+@pytest.fixture
+def sightline(capsys, monkeypatch):
+    """Call the command in this process."""
+
+    def call(*arguments: Any) -> Said:
+        monkeypatch.setattr(sys, "argv", ["sightline", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as done:
+            main()
+        return Said(int(done.value.code or 0), *capsys.readouterr())
+
+    return call
+
+
+def leaves(group: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The words of every command below a group."""
+    found: list[tuple[str, ...]] = []
+    for name, command in group.commands.items():
+        below = (*above, name)
+        found += leaves(command, below) if hasattr(command, "commands") else [below]
+    return found
+
+
+COMMANDS = leaves(typer.main.get_command(app))
+
+
+def test_every_command_is_there():
+    verbs = "compare demo down evaluate ingest pipeline predict train up"
+    assert " ".join(sorted(words[0] for words in COMMANDS if len(words) == 1)) == verbs
+    assert {words[0] for words in COMMANDS if len(words) > 1} == {"app", "dataset", "template", "model", "run"}
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_an_example(sightline, words):
+    said = sightline(*words, "--help")
+    assert (said.code, said.err) == (0, "")
+    assert f"Example: sightline {' '.join(words)}" in said.out
+    assert "--json" in said.out
+
+
+def test_help_is_light():
+    code = """
+import resource, sys
+from flows.cli import main
+sys.argv = ["sightline", "--help"]
+try:
+    main()
+finally:
+    heavy = [name for name in ("torch", "mlflow", "prefect", "numpy", "PIL", "pydantic", "dvc") if name in sys.modules]
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(heavy, used.ru_utime + used.ru_stime, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=CODE, capture_output=True, text=True, check=True)
+    assert "Commands:" in done.stdout
+    heavy, seconds = done.stderr.rsplit(maxsplit=1)
+    assert heavy == "[]"
+    assert float(seconds) <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["nosuch"], "No such command 'nosuch'"),
+        (["predict"], "Missing argument"),
+        (["evaluate", "a", "--threshold", "2"], "'--threshold': Input should be less than or equal to 1"),
+        (["ingest", "photos"], "give a SOURCE and --dataset NAME"),
+        (["ingest", "--dataset", "a"], "give a SOURCE and --dataset NAME"),
+        (["ingest", "photos", "--dataset", "a", "--tolerance", "many"], "'many' is no share: write 5% or 0.05"),
+        (["train"], "give a train.yaml, or --dataset and --template"),
+        (["train", "--dataset", "a", "--template", "resnet18", "--set", "epochs"], "'epochs': write key=value"),
+        (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=["], "the value is not YAML"),
+        (["dataset", "checkout", "roofs"], "'roofs': write NAME@VERSION"),
+        (["demo", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_use_is_2_and_says_how_it_is_right(sightline, words, reason):
+    said = sightline(*words)
+    assert (said.code, said.out) == (2, "")
+    assert reason in said.err
+    assert "sightline" in said.err.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["app", "check", "roofs"], "there is no app 'roofs'. Known: none. `sightline app create` makes one."),
+        (["template", "show", "MMDetection_SSD"], "Use 'ssdlite320_mobilenet_v3_large' instead."),
+        (["template", "list", "detector"], "there is no trainable model type 'detector'. Known: visual-classifier, "),
+        (["dataset", "show", "roofs"], "there is no dataset 'roofs' on disk"),
+        (["model", "show", "nobody"], "there is no model 'nobody'"),
+        (["train", "gone.yaml"], "gone.yaml: no such file or directory. `sightline template show NAME > gone.yaml`"),
+        (["train", "--dataset", "a", "--template", "resnet"], "there is no template 'resnet'. Known: "),
+        (["app", "create", "Roofs"], "name: got 'Roofs'. Lower-case letters, digits and '-'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_fails_is_1_with_a_sentence(sightline, words, reason):
+    said = sightline(*words)
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: ") and reason in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_an_interruption_is_no_traceback(sightline, monkeypatch):
+    monkeypatch.setattr("tasks.servers.up", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert sightline("up") == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [("5%", 0.05), ("0.05", 0.05), ("0", 0.0), ("1", 1.0), ("100%", 1.0), ("2.5%", 0.025)],
+)
+def test_a_share_is_percent_or_a_fraction(given, value):
+    assert share(given) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("given", ["5", "101%", "-1%", "nan", "inf", "", "%", "five"])
+def test_what_is_no_share_is_refused(given):
+    with pytest.raises(typer.BadParameter, match=r"is no share: write 5% or 0\.05"):
+        share(given)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_template_shown_is_a_training_file(sightline, tmp_path, name):
+    said = sightline("template", "show", name)
+    file = tmp_path / "train.yaml"
+    file.write_text(said.out, encoding="utf-8")
+    given = training.read_file(file)
+    assert list(given) == ["dataset", "name", "parameters"]
+    assert (given["dataset"], given["name"]) == (None, "")
+    assert parameters(given["parameters"]) == parameters({"template": name})
+    fields = [line for line in said.out.splitlines() if line.startswith("  ") and not line.startswith("  #")]
+    comments = [line for line in said.out.splitlines() if line.startswith("  # ")]
+    assert len(fields) == len(comments) == len(given["parameters"])
+    assert sightline("template", "show", name, "--json").json["parameters"].keys() == given["parameters"].keys()
+
+
+def test_templates_are_listed_by_type(sightline):
+    assert "fcos_light" in sightline("template", "list").out
+    rows = sightline("template", "list", "visual-classifier", "--json").json["templates"]
+    assert [row["template"] for row in rows] == ["resnet18"]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The flow that `train` would run, with what it is given."""
+    calls: list[tuple] = []
+
+    def run(flow, *given):
+        calls.append((flow.name, *given))
+        raise Fault("not run")
+
+    monkeypatch.setattr(training, "run", run)
+    return calls
+
+
+def test_train_takes_a_file_with_changes_over_it(sightline, tmp_path, started):
+    file = tmp_path / "train.yaml"
+    content = {"dataset": 2024, "name": None, "parameters": {"template": "resnet18", "epochs": 3, "seed": 1}}
+    file.write_text(yaml.safe_dump(content))
+    sightline("train", file)
+    sightline("train", file, "--set", "epochs=5", "--set", "learning_rate=1e-3", "--name", "a", "--dataset", "b")
+    expected = {"template": "resnet18", "epochs": 3, "seed": 1}
+    assert started == [
+        ("train-visual-classifier", "2024", parameters(expected), ""),
+        ("train-visual-classifier", "b", parameters(expected | {"epochs": 5, "learning_rate": 0.001}), "a"),
+    ]
+
+
+def test_train_takes_a_dataset_and_a_template(sightline, started):
+    sightline("train", "--dataset", "roofs", "--template", "fcos_light", "--set", "weights=none")
+    assert started == [("train-visual-detector", "roofs", parameters({"template": "fcos_light"}), "")]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"datset": "a"}, "no such key 'datset'. Known: dataset, name, parameters. Did you mean 'dataset'?"),
+        ({"dataset": "a", "parameters": {"template": "resnet18", "epoch": 1}}, "epoch: no such parameter. "),
+        ({"dataset": "a", "parameters": {"template": "resnet18", "epochs": 0}}, "epochs: input should be greater than"),
+        ({"dataset": "a", "parameters": ["resnet18"]}, "parameters: a mapping is wanted"),
+        (["a"], "a training is a mapping of dataset, name, parameters"),
+        ("{", "not YAML"),
+    ],
+)
+def test_a_training_file_at_fault_is_named_with_its_fault(sightline, tmp_path, started, content, reason):
+    file = tmp_path / "train.yaml"
+    file.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    said = sightline("train", file)
+    assert said.code == 1
+    assert said.err.startswith(f"error: {file}: ") and reason in said.err
+    assert started == []
+
+
+def test_an_app_is_created_checked_and_deployed_nightly(sightline, workspace):
+    (workspace / "prefect.yaml").write_text("deployments:\n")
+    made = sightline("app", "create", "roofs", "--source", "my photos/", "--json").json
+    assert made == {"app": "roofs", "file": str(workspace / "apps/roofs.yaml")}
+    checked = sightline("app", "check", "roofs", "--json").json
+    assert (checked["name"], checked["source"]) == ("roofs", "my photos/")
+    assert checked["training"] == {"template": "fcos_light"}
+    assert [row["app"] for row in sightline("app", "list", "--json").json["apps"]] == ["roofs"]
+    (night,) = yaml.safe_load((workspace / "prefect.yaml").read_text())["deployments"]
+    assert (night["name"], night["parameters"]) == ("pipeline-roofs", {"app": "roofs"})
+    assert night["schedules"][0]["cron"] == checked["schedule"]
+    again = sightline("app", "create", "roofs")
+    assert again.code == 1 and "there is an app of that name already" in again.err
+
+
+def test_an_app_at_fault_is_left_out_of_the_list_and_named(sightline, workspace):
+    sightline("app", "create", "good")
+    (workspace / "apps/bad.yaml").write_text("name: bad\n")
+    said = sightline("app", "list", "--json")
+    assert [row["app"] for row in said.json["apps"]] == ["good"]
+    assert "bad.yaml: 3 faults" in said.err
+
+
+def test_an_empty_workspace_says_how_to_start(sightline):
+    for noun, how in (("dataset", "sightline ingest"), ("app", "sightline app create")):
+        assert how in sightline(noun, "list").out
+        assert sightline(noun, "list", "--json").json == {f"{noun}s": []}
+
+
+@pytest.fixture
+def version(tmp_path):
+    return registered(planned(pinned(tmp_path / "shapes")), always(0))
+
+
+def test_models_are_listed_and_shown(sightline, version):
+    rows = sightline("model", "list", version.name, "--json").json["models"]
+    assert [(row["model"], row["aliases"], row["accuracy"]) for row in rows] == [(str(version), "challenger", None)]
+    shown = sightline("model", "show", version.name, "--json").json
+    assert (shown["number"], shown["card"]["concepts"]) == (1, ["tall", "wide"])
+    text = sightline("model", "show", version.name).out
+    assert f'load it: mlflow.pyfunc.load_model("models:/{version}")' in text
+
+
+def test_results_are_one_json_object_or_a_table(sightline, version, tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
+    shapes = tmp_path / "shapes"
+    done = sightline("evaluate", version, "--dataset", f"{shapes}/", "--json").json
+    assert (done["model"], done["metrics"]["accuracy"], done["images"]) == (str(version), 0.5, 4)
+    told = sightline("evaluate", version, "--dataset", f"{shapes}/", "--split", "train").out
+    assert "8 of these images were seen in training: not held-out numbers" in told
+    assert "accuracy" in told and "tall" in told and "report: " in told
+    rows = sightline("compare", version, version, "--dataset", f"{shapes}/", "--json").json["rows"]
+    assert [row["Total Concept"] for row in rows] == [f"Model:{version}"] * 2
+
+
+def test_outside_this_process_standard_output_is_one_json_object(version, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    paths = [str(tmp_path / "shapes/images/000.png"), str(tmp_path / "broken.png")]
+    command = [sys.executable, "-m", "flows", "predict", str(version), *paths, "--output", str(tmp_path / "out")]
+    done = subprocess.run([*command, "--json"], cwd=CODE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    answer = Said(0, done.stdout, done.stderr).json
+    assert (answer["model"], answer["images"], len(answer["rejected"])) == (str(version), 1, 1)
+    assert "Traceback" not in done.stderr
+
+
+def test_no_picture_answered_is_1(sightline, version, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    said = sightline("predict", version, tmp_path / "broken.png", "--output", tmp_path / "out")
+    assert said.code == 1
+    assert f"left out: {tmp_path / 'broken.png'}: not an image in a known format" in said.out

@@ -1,0 +1,83 @@
+"""A classifier in training: which loss, which measure, for concepts that exclude each other and for others."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from models.classifier import Classifier
+from models.parameters import ClassifierParameters
+from models.runtime import networks
+from models.runtime.transform import normalise
+
+NAMES = ("hail", "wind", "wear")
+
+
+class Means(nn.Module):
+    """Logits are the means of the three channels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3))
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """(classifier, what it logs) for some parameters, with `Means` as its network."""
+    monkeypatch.setitem(networks.BUILDERS, "resnet18", lambda concepts, image_size: Means())
+
+    def make(**given) -> tuple[Classifier, dict[str, float]]:
+        module = Classifier(ClassifierParameters(image_size=32, **given), NAMES)
+        logged: dict[str, float] = {}
+        monkeypatch.setattr(module, "log", lambda name, value, **_: logged.__setitem__(name, value))
+        return module, logged
+
+    return make
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    """A red, a green, a blue and once more a red picture, the last one labelled wrongly."""
+    images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    for row, channel in enumerate((0, 1, 2, 0)):
+        images[row, channel] = 255
+    return images, F.one_hot(torch.tensor([0, 1, 2, 1]), 3).float()
+
+
+def test_concepts_that_exclude_each_other(made):
+    module, logged = made(label_smoothing=0.2)
+    images, targets = batch()
+    logits = normalise(images, *networks.NORMALISATION["resnet18"]).mean((2, 3))
+    expected = F.cross_entropy(logits, targets.argmax(1), label_smoothing=0.2)
+    assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
+    assert logged["train_loss"] == pytest.approx(float(expected))
+    module.validation_step((images, targets), 0)
+    assert module.monitored == "val_accuracy"
+    assert float(logged["val_accuracy"].compute()) == 0.75
+    assert logged["val_loss"] == pytest.approx(float(expected))
+
+
+def test_any_number_of_concepts(made):
+    module, logged = made(concepts_mutually_exclusive=False)
+    images, targets = batch()
+    targets[1] = 0  # none at all
+    targets[2] = 1  # all of them
+    logits = normalise(images, *networks.NORMALISATION["resnet18"]).mean((2, 3))
+    expected = F.binary_cross_entropy_with_logits(logits, targets)
+    assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
+    module.validation_step((images, targets), 0)
+    assert module.monitored == "val_average_precision"
+    assert 0 < float(logged["val_average_precision"].compute()) < 1
+
+
+def test_a_perfect_ranking_has_an_average_precision_of_one(made):
+    module, logged = made(concepts_mutually_exclusive=False)
+    images, targets = batch()
+    module.validation_step((images[:3], targets[:3]), 0)
+    assert float(logged["val_average_precision"].compute()) == 1.0
+
+
+def test_the_network_sees_what_it_will_see_in_prediction(made):
+    module, _ = made()
+    images = batch()[0]
+    assert torch.equal(module.seen(images), normalise(images, *networks.NORMALISATION["resnet18"]))

@@ -1,0 +1,224 @@
+"""Pictures in, JSON Lines and Parquet out; what cannot be read is listed and the rest goes on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from models.runtime.faults import Fault
+from tasks import predict as verb
+from tasks.predict import expand, find, gather, output_folder, predict_shard, predictor, shards
+from tasks.registry import artifacts
+from tests.registered import lively, pinned, planned, registered
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory):
+    """A classifier, a detector, and a folder of pictures."""
+    folder = tmp_path_factory.mktemp("predict")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
+        shapes, scenes = pinned(folder / "shapes"), pinned(folder / "scenes", task="detection")
+        classifier, detector = registered(planned(shapes)), registered(planned(scenes), lively)
+    return SimpleNamespace(classifier=classifier, detector=detector, pictures=Path(shapes.folder) / "images")
+
+
+def predict(version, paths, folder: Path, threshold=None, draw: bool = False):
+    """The flow's steps, without a Prefect server."""
+    pictures, rejected = find([str(path) for path in paths])
+    done = [predict_shard.fn(version, part, threshold, folder, at, draw) for at, part in shards(pictures)]
+    return gather.fn(version, done, rejected, folder)
+
+
+def lines(folder: Path) -> list[dict]:
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def picture(path: Path, shade: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (20, 10), (shade, 0, 0)).save(path)
+    return path
+
+
+def test_files_folders_and_globs_each_picture_once(tmp_path):
+    made = [picture(tmp_path / name) for name in ("a/1.png", "a/b/2.JPG", "a/b/3.png", "c/4.png")]
+    (tmp_path / "a/notes.txt").write_text("no picture")
+    given = [made[0], tmp_path / "a", tmp_path / "a/**/*.png", tmp_path / "c/*"]
+    assert expand([str(path) for path in given]) == (made, [])
+
+
+def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
+    odd = picture(tmp_path / "roof [1].png")
+    assert expand([str(odd)]) == ([odd], [])
+
+
+def test_the_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    made = picture(tmp_path / "1.png")
+    assert expand(["~/1.png", "~/*.png"]) == ([made], [])
+
+
+def test_what_is_not_there_is_listed(tmp_path):
+    (tmp_path / "empty").mkdir()
+    picture(tmp_path / "1.png")
+    given = [str(tmp_path / name) for name in ("1.png", "gone.png", "*.gif", "empty")]
+    found, rejected = expand(given)
+    assert found == [tmp_path / "1.png"]
+    assert [row["path"] for row in rejected] == given[1:]
+    reasons = [row["reason"] for row in rejected]
+    assert reasons[:2] == ["no such file or folder, and no file matches it"] * 2
+    assert reasons[2].startswith("no picture in this folder (.bmp, ")
+
+
+def test_no_picture_at_all_is_a_fault(tmp_path):
+    with pytest.raises(Fault, match=r"there is no picture to predict on\. .*gone: no such file or folder"):
+        find([str(tmp_path / "gone")])
+
+
+def test_a_classifiers_answers_are_the_predictors(ready, tmp_path):
+    done = predict(ready.classifier, [ready.pictures], tmp_path)
+    paths = sorted(ready.pictures.iterdir())
+    expected = [answer.rows() for answer in predictor(ready.classifier).predict(paths)]
+    rows = lines(tmp_path)
+    assert [(row["image"], row["concepts"]) for row in rows] == list(zip(map(str, paths), expected, strict=True))
+    assert {(row["model"], row["dataset_version"]) for row in rows} == {
+        (str(ready.classifier), ready.classifier.dataset_version)
+    }
+    assert {(row["width"], row["height"]) for row in rows} == {(32, 32)}
+    assert done == {
+        "model": str(ready.classifier),
+        "dataset_version": ready.classifier.dataset_version,
+        "images": 16,
+        "rejected": [],
+        "output": str(tmp_path),
+    }
+    assert {path.name for path in tmp_path.glob("*.*")} == {"predictions.jsonl", "predictions.parquet"}
+
+
+def test_a_detectors_answers_are_those_above_its_threshold(ready, tmp_path):
+    predict(ready.detector, [ready.pictures], tmp_path)
+    one = predictor(ready.detector)
+    answers = one.predict(sorted(ready.pictures.iterdir()))
+    assert [row["regions"] for row in lines(tmp_path)] == [a[a.scores >= one.card.threshold].rows() for a in answers]
+
+
+@pytest.mark.parametrize(("threshold", "kept"), [(0.0, 100), (1.0, 0)])
+def test_another_threshold_keeps_more_or_fewer_regions(ready, tmp_path, threshold, kept):
+    predict(ready.detector, [ready.pictures], tmp_path, threshold)
+    counts = {len(row["regions"]) for row in lines(tmp_path)}
+    assert max(counts) == kept
+    assert pq.read_table(tmp_path / "predictions.parquet").num_rows == sum(len(r["regions"]) for r in lines(tmp_path))
+
+
+def test_a_threshold_leaves_out_unlikely_concepts(ready, tmp_path):
+    predict(ready.classifier, [ready.pictures], tmp_path, 0.5)
+    assert [len(row["concepts"]) for row in lines(tmp_path)] == [1] * 16
+
+
+@pytest.mark.parametrize("kind", ["classifier", "detector"])
+def test_parquet_holds_the_same_flat(ready, tmp_path, kind):
+    predict(getattr(ready, kind), [ready.pictures], tmp_path)
+    expected = []
+    for line in lines(tmp_path):
+        shared = {name: line[name] for name in ("image", "model", "dataset_version")}
+        for row in line["regions" if kind == "detector" else "concepts"]:
+            box = dict(zip(("x0", "y0", "x1", "y1"), row.get("box", [None] * 4), strict=True))
+            expected.append(shared | {"concept": row["concept"], "score": row["score"]} | box)
+    assert expected
+    assert pq.read_table(tmp_path / "predictions.parquet").to_pylist() == expected
+
+
+def test_shards_are_joined_in_order(ready, tmp_path, monkeypatch):
+    predict(ready.classifier, [ready.pictures], tmp_path / "whole")
+    monkeypatch.setattr(verb, "SHARD", 5)
+    sizes = [(at, len(part)) for at, part in shards(sorted(ready.pictures.iterdir()))]
+    assert sizes == [(0, 5), (5, 5), (10, 5), (15, 1)]
+    done = predict(ready.classifier, [ready.pictures], tmp_path / "parts")
+    assert done["images"] == 16
+    for one, other in zip(lines(tmp_path / "whole"), lines(tmp_path / "parts"), strict=True):
+        assert one["image"] == other["image"]
+        scores = [{row["concept"]: row["score"] for row in line["concepts"]} for line in (one, other)]
+        assert scores[0] == pytest.approx(scores[1], abs=1e-6)  # of another batch: not bit by bit
+    assert not (tmp_path / "parts/parts").exists()
+
+
+def test_a_broken_picture_is_reported_and_the_rest_goes_on(ready, tmp_path):
+    first = picture(tmp_path / "in/1.png")
+    broken = tmp_path / "in/2.png"
+    broken.write_bytes((ready.pictures / "000.png").read_bytes()[:500])
+    third = picture(tmp_path / "in/3.png")
+    done = predict(ready.classifier, [tmp_path / "in", tmp_path / "gone.png"], tmp_path / "out")
+    assert [row["image"] for row in lines(tmp_path / "out")] == [str(first), str(third)]
+    assert done["images"] == 2
+    assert [row["path"] for row in done["rejected"]] == [str(tmp_path / "gone.png"), str(broken)]
+    assert done["rejected"][1]["reason"].startswith("cannot be decoded (")
+    with (tmp_path / "out/rejected.csv").open(newline="") as file:
+        assert list(csv.DictReader(file)) == done["rejected"]
+
+
+def test_nothing_but_broken_pictures_is_still_an_answer(ready, tmp_path):
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"")
+    done = predict(ready.detector, [broken], tmp_path / "out")
+    assert (done["images"], len(done["rejected"])) == (0, 1)
+    assert lines(tmp_path / "out") == []
+    assert pq.read_table(tmp_path / "out/predictions.parquet").num_rows == 0
+
+
+def test_a_picture_is_read_as_it_is_seen(ready, tmp_path):
+    tag = Image.Exif()
+    tag[0x0112] = 6  # turned by 90°
+    Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=tag)
+    predict(ready.classifier, [tmp_path / "turned.jpg"], tmp_path / "out")
+    (row,) = lines(tmp_path / "out")
+    assert (row["width"], row["height"]) == (10, 20)
+
+
+def test_drawn_pictures_of_one_name_do_not_replace_each_other(ready, tmp_path):
+    names = ("a/x/1.png", "b/x/1.png", "b/x/1.bmp", "c/y/b/x/1.png")
+    for shade, name in enumerate(names):
+        picture(tmp_path / "in" / name, shade)
+    predict(ready.classifier, [tmp_path / "in"], tmp_path / "out", draw=True)
+    drawn = sorted((tmp_path / "out/drawn").rglob("*.jpg"))
+    assert len(drawn) == 4
+    with Image.open(drawn[0]) as image:
+        assert image.size[0] >= 640
+
+
+def test_a_folder_with_predictions_is_refused(ready, tmp_path):
+    predict(ready.classifier, [ready.pictures], tmp_path)
+    with pytest.raises(Fault, match=r"holds predictions already\. Name another folder, or remove it\."):
+        output_folder(ready.classifier, str(tmp_path))
+
+
+def test_what_an_interrupted_prediction_left_is_no_hindrance(ready, tmp_path):
+    left = tmp_path / "parts/000512.jsonl"
+    left.parent.mkdir()
+    left.write_text("half a l")
+    assert output_folder(ready.classifier, str(tmp_path)) == tmp_path
+    assert predict(ready.classifier, [ready.pictures], tmp_path)["images"] == 16
+    assert len(lines(tmp_path)) == 16
+
+
+def test_without_a_folder_a_new_one_is_made(ready, workspace):
+    folder = output_folder(ready.classifier, "")
+    assert folder.is_dir()
+    assert folder.parent == workspace / "predictions"
+    assert folder.name.startswith(f"{ready.classifier.name}-1-20")
+
+
+def test_a_fault_of_a_versions_own_runtime_is_ours(ready, tmp_path, monkeypatch):
+    folder = artifacts(ready.classifier)
+    weights = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(b"")
+    try:
+        with pytest.raises(Fault, match=r"weights\.safetensors: not the weights of this card"):
+            predictor(ready.classifier)
+    finally:
+        (folder / "weights.safetensors").write_bytes(weights)
