@@ -260,9 +260,18 @@ def test_an_empty_workspace_says_how_to_start(sightline):
         assert sightline(noun, "list", "--json").json == {f"{noun}s": []}
 
 
+@pytest.fixture(scope="module")
+def version(tmp_path_factory):
+    """A classifier that says tall to everything."""
+    folder = tmp_path_factory.mktemp("version")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
+        return registered(planned(pinned(folder / "shapes")), always(0))
+
+
 @pytest.fixture
-def version(tmp_path):
-    return registered(planned(pinned(tmp_path / "shapes")), always(0))
+def photos(tmp_path):
+    return Path(pinned(tmp_path / "shapes").folder)
 
 
 def test_models_are_listed_and_shown(sightline, version):
@@ -274,21 +283,20 @@ def test_models_are_listed_and_shown(sightline, version):
     assert f'load it: mlflow.pyfunc.load_model("models:/{version}")' in text
 
 
-def test_results_are_one_json_object_or_a_table(sightline, version, tmp_path, monkeypatch):
+def test_results_are_one_json_object_or_a_table(sightline, version, photos, monkeypatch):
     monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
-    shapes = tmp_path / "shapes"
-    done = sightline("evaluate", version, "--dataset", f"{shapes}/", "--json").json
+    done = sightline("evaluate", version, "--dataset", photos, "--json").json
     assert (done["model"], done["metrics"]["accuracy"], done["images"]) == (str(version), 0.5, 4)
-    told = sightline("evaluate", version, "--dataset", f"{shapes}/", "--split", "train").out
+    told = sightline("evaluate", version, "--dataset", photos, "--split", "train").out
     assert "8 of these images were seen in training: not held-out numbers" in told
     assert "accuracy" in told and "tall" in told and "report: " in told
-    rows = sightline("compare", version, version, "--dataset", f"{shapes}/", "--json").json["rows"]
+    rows = sightline("compare", version, version, "--dataset", photos, "--json").json["rows"]
     assert [row["Total Concept"] for row in rows] == [f"Model:{version}"] * 2
 
 
-def test_outside_this_process_standard_output_is_one_json_object(version, tmp_path):
+def test_outside_this_process_standard_output_is_one_json_object(version, photos, tmp_path):
     (tmp_path / "broken.png").write_bytes(b"no picture")
-    paths = [str(tmp_path / "shapes/images/000.png"), str(tmp_path / "broken.png")]
+    paths = [str(photos / "images/000.png"), str(tmp_path / "broken.png")]
     command = [sys.executable, "-m", "flows", "predict", str(version), *paths, "--output", str(tmp_path / "out")]
     done = subprocess.run([*command, "--json"], cwd=CODE, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

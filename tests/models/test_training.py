@@ -33,6 +33,13 @@ class Interrupted(RuntimeError):
     """Stands for whatever ends a training early."""
 
 
+@pytest.fixture(autouse=True)
+def on_a_cpu(monkeypatch) -> None:
+    """Only there are two trainings the same bit for bit."""
+    trainer = training.pl.Trainer
+    monkeypatch.setattr(training.pl, "Trainer", lambda **given: trainer(**given | {"accelerator": "cpu"}))
+
+
 @pytest.fixture
 def tiny(monkeypatch) -> None:
     """A network of a few hundred weights in the place of ResNet-18, with dropout, so that steps draw."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from models.runtime.faults import Fault
 from tasks import report
 from tasks.app import Gate
 from tasks.evaluate import evaluate
+from tasks.plan import PinnedDataset
 from tasks.promote import Promotion, promote
-from tasks.registry import Version, client, resolve
+from tasks.registry import Version, client, resolve, set_alias
 from tests.registered import always, numbers, pinned, planned, registered
 
 TALL, WIDE = 0, 1
@@ -18,104 +21,110 @@ SPLITS = ("train", "train", "val", "val", "test", "test", "test", "train", "test
 
 
 class Match:
-    """A dataset and a model: versions that always say one concept, and the gate's decisions on them."""
+    """A dataset and versions of a model that always say one concept: one says wide, two say tall."""
 
-    def __init__(self, folder, splits=SPLITS) -> None:
-        self.dataset = pinned(folder / "shapes", splits)
+    def __init__(self, folder: Path) -> None:
+        self.dataset = pinned(folder / "shapes", SPLITS)
         self.name = f"duel-{next(numbers)}"
         self.seeds = iter(range(100))
+        self.wide, self.tall, self.twin = (self.version(says) for says in (WIDE, TALL, TALL))
 
-    def version(self, says: int, dataset=None) -> Version:
+    def version(self, says: int, dataset: PinnedDataset | None = None) -> Version:
         plan = planned(dataset or self.dataset, self.name, seed=next(self.seeds))
         return registered(plan, always(says))
 
     def decide(self, candidate: Version, **gate) -> Promotion:
         return promote.fn(candidate, evaluate.fn(candidate, self.dataset, "test"), self.dataset, Gate(**gate))
 
-    def champion(self, says: int, dataset=None) -> Version:
-        version = self.version(says, dataset)
-        client().set_registered_model_alias(self.name, "champion", str(version.number))
-        return version
+
+@pytest.fixture(scope="module")
+def match(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("match")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
+        return Match(folder)
 
 
-@pytest.fixture
-def match(tmp_path, monkeypatch):
+@pytest.fixture(autouse=True)
+def nobody(match, monkeypatch):
+    """At the start nobody is champion."""
     monkeypatch.setattr(report, "plot_report", lambda *_: [])  # plots take longer than all the rest
-    return Match(tmp_path)
+    yield
+    client().delete_registered_model_alias(match.name, "champion")
 
 
 def test_the_first_version_becomes_champion(match):
-    version = match.version(TALL)
-    decision = match.decide(version)
-    assert (decision.promoted, decision.champion, decision.candidate) == (True, str(version), str(version))
+    decision = match.decide(match.tall)
+    assert (decision.promoted, decision.champion, decision.candidate) == (True, str(match.tall), str(match.tall))
     assert (decision.metric, decision.candidate_score, decision.champion_score) == ("accuracy", 0.75, None)
-    assert decision.why == f"{version} is the first champion of {match.name}: accuracy 0.7500."
-    assert resolve(match.name).aliases == ("challenger", "champion")
-    assert client().get_model_version(match.name, "1").tags["promotion"] == decision.why
+    assert decision.why == f"{match.tall} is the first champion of {match.name}: accuracy 0.7500."
+    assert str(resolve(match.name)) == str(match.tall)
+    assert client().get_model_version(match.name, str(match.tall.number)).tags["promotion"] == decision.why
 
 
 def test_not_even_the_first_when_it_is_below_the_minimum(match):
-    version = match.version(WIDE)
-    decision = match.decide(version, minimum=0.5)
+    decision = match.decide(match.wide, minimum=0.5)
     assert (decision.promoted, decision.champion) == (False, "")
-    assert decision.why == f"{version} stays: its accuracy of 0.2500 is below the gate's minimum of 0.5000."
-    assert resolve(match.name).aliases == ("challenger",)
+    assert decision.why == f"{match.wide} stays: its accuracy of 0.2500 is below the gate's minimum of 0.5000."
+    assert resolve(str(match.wide)).aliases == ()
 
 
 def test_a_better_one_takes_the_place(match):
-    old, new = match.champion(WIDE), match.version(TALL)
-    decision = match.decide(new)
-    assert (decision.promoted, decision.champion, decision.images) == (True, str(new), 4)
+    set_alias(match.wide, "champion")
+    decision = match.decide(match.tall)
+    assert (decision.promoted, decision.champion, decision.images) == (True, str(match.tall), 4)
     assert (decision.candidate_score, decision.champion_score) == (0.75, 0.25)
     assert decision.why == (
-        f"{new} takes the place of {old}: the candidate is better: accuracy 0.75 against the champion's 0.25 (+0.5) "
-        "on 4 images, none of which either was trained on."
+        f"{match.tall} takes the place of {match.wide}: the candidate is better: accuracy 0.75 against the champion's "
+        "0.25 (+0.5) on 4 images, none of which either was trained on."
     )
-    assert resolve(match.name).number == 2
-    assert resolve(str(old)).aliases == ()
+    assert str(resolve(match.name)) == str(match.tall)
 
 
 def test_a_worse_one_does_not(match):
-    old, new = match.champion(TALL), match.version(WIDE)
-    decision = match.decide(new)
-    assert (decision.promoted, decision.champion) == (False, str(old))
-    assert decision.why.startswith(f"{new} does not replace {old}: the candidate is worse: accuracy 0.25 against")
-    assert resolve(match.name).number == 1
+    set_alias(match.tall, "champion")
+    decision = match.decide(match.wide)
+    assert (decision.promoted, decision.champion) == (False, str(match.tall))
+    why = (
+        f"{match.wide} does not replace {match.tall}: the candidate is worse: accuracy 0.25 against the champion's 0.75"
+    )
+    assert decision.why.startswith(why)
+    assert str(resolve(match.name)) == str(match.tall)
 
 
 def test_nor_does_an_equal_one(match):
-    match.champion(TALL)
-    decision = match.decide(match.version(TALL))
+    set_alias(match.tall, "champion")
+    decision = match.decide(match.twin)
     assert not decision.promoted
     assert "the candidate is no better: accuracy 0.75 against the champion's 0.75 (+0)" in decision.why
 
 
 @pytest.mark.parametrize(("needed", "promoted"), [(0.5, True), (0.51, False)])
 def test_it_must_be_better_by_as_much_as_the_gate_says(match, needed, promoted):
-    match.champion(WIDE)
-    decision = match.decide(match.version(TALL), min_improvement=needed)
+    set_alias(match.wide, "champion")
+    decision = match.decide(match.tall, min_improvement=needed)
     assert decision.promoted == promoted
     assert decision.why.endswith(f" It had to be better by {needed}.")
 
 
 def test_the_champion_itself_is_told_so(match):
-    version = match.champion(TALL)
-    decision = match.decide(version)
-    assert (decision.promoted, decision.champion) == (False, str(version))
-    assert decision.why == f"{version} is the champion already: accuracy 0.7500."
+    set_alias(match.tall, "champion")
+    decision = match.decide(match.tall)
+    assert (decision.promoted, decision.champion) == (False, str(match.tall))
+    assert decision.why == f"{match.tall} is the champion already: accuracy 0.7500."
 
 
 def test_what_the_champion_was_trained_on_does_not_count(match, tmp_path):
-    # The champion learned from two of the tall test images; of the two that are left one is tall.
+    # It learned from two of the tall test images; of the two that are left one is tall.
     other = pinned(tmp_path / "other", ("test", "val", "val", "test", "train", "test", "test", "train", "train"))
-    match.champion(WIDE, other)
-    decision = match.decide(match.version(TALL))
+    set_alias(match.version(WIDE, other), "champion")
+    decision = match.decide(match.tall)
     assert (decision.images, decision.candidate_score, decision.champion_score) == (2, 0.5, 0.5)
     assert not decision.promoted
 
 
 def test_what_the_candidate_was_trained_on_does_not_count_either(match, tmp_path):
-    match.champion(WIDE)
+    set_alias(match.wide, "champion")
     other = pinned(tmp_path / "other", ("val", "train", "test", "test", "train", "test", "test", "train", "train"))
     decision = match.decide(match.version(TALL, other))
     assert (decision.images, decision.candidate_score, decision.champion_score) == (2, 0.5, 0.5)
@@ -123,20 +132,20 @@ def test_what_the_candidate_was_trained_on_does_not_count_either(match, tmp_path
 
 def test_where_no_image_is_fair_it_stays(match, tmp_path):
     other = pinned(tmp_path / "other", ("test", "test", "test", "test", "train", "train", "val", "test", "train"))
-    old = match.champion(WIDE, other)
-    new = match.version(TALL)
-    decision = match.decide(new)
+    old = match.version(WIDE, other)
+    set_alias(old, "champion")
+    decision = match.decide(match.tall)
     assert (decision.promoted, decision.images, decision.champion) == (False, 0, str(old))
-    assert decision.why == f"{new} stays: there is no test image that neither it nor {old} was trained on."
+    assert decision.why == f"{match.tall} stays: there is no test image that neither it nor {old} was trained on."
 
 
 def test_another_metric_decides_where_the_gate_names_one(match):
-    match.champion(WIDE)
-    decision = match.decide(match.version(TALL), metric="macro_recall")
+    set_alias(match.wide, "champion")
+    decision = match.decide(match.tall, metric="macro_recall")
     assert (decision.metric, decision.candidate_score, decision.champion_score) == ("macro_recall", 0.5, 0.5)
     assert not decision.promoted
 
 
 def test_a_metric_that_was_not_measured_is_refused(match):
     with pytest.raises(Fault, match=r"gate: there is no metric 'map_50' here\. There are: accuracy, "):
-        match.decide(match.version(TALL), metric="map_50")
+        match.decide(match.tall, metric="map_50")

@@ -139,7 +139,7 @@ def _number(side: str, texts: Mapping[str, str]) -> float:
 
 
 def _size(element: Element) -> tuple[int, int] | None:
-    """Width and height as claimed, also the 0×0 that labelling tools write when they do not know; None where none is."""
+    """Width and height as claimed, also the 0×0 of tools that do not know them; None where none is."""
     try:
         width, height = (int(float(element.findtext(f"size/{side}") or "")) for side in ("width", "height"))
     except (ValueError, OverflowError):
