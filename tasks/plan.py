@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 from models.catalog import template
 from models.parameters import Parameters, parameters
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
-from tasks.data.version import dataset_version, folder_version
+from tasks.data.version import folder_version, verify
 
 SOURCES = ("models/*.py", "models/runtime/*.py", "tasks/data/loading.py", "tasks/data/annotations.py")
 
@@ -33,11 +33,15 @@ class PinnedDataset(BaseModel):
 
 
 def pin(dataset: str) -> PinnedDataset:
-    """The dataset of that name in `data/`, or in a folder it was checked out to, at its version. Raises Fault."""
+    """The dataset of that name in `data/`, or in a folder it was checked out to, at its version.
+
+    Raises Fault when its files are not those of the version that data.dvc names: nothing may be trained or
+    measured under a digest that is another's.
+    """
     folder = Path(dataset)
     checked_out = "/" in dataset and (folder / "dataset.yaml").is_file()
     opened = open_dataset(folder.resolve()) if checked_out else named_dataset(dataset)
-    version = folder_version(opened.folder) if checked_out else dataset_version(opened.name)
+    version = folder_version(opened.folder) if checked_out else verify(opened.name)
     return PinnedDataset(name=opened.name, version=version, folder=str(opened.folder))
 
 

@@ -134,10 +134,3 @@ def test_a_fault_in_a_task_of_a_flow_of_a_flow_is_told_once_too(logged, workspac
         run(pipeline, name)
     assert [record.getMessage() for record in logged if "tolerated" in record.getMessage()] == [str(refused.value)]
     assert [record for record in logged if record.exc_info or record.exc_text] == []
-
-
-def test_what_cannot_be_trained_is_refused_before_any_training(workspace):
-    name = product(workspace, training={"template": "fcos_light"})
-    with pytest.raises(Fault, match=f"dataset {name}: cannot train {name}-detector: its labels are for classification"):
-        pipeline(name)
-    assert versions(f"{name}-detector") == ()

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime.faults import Fault
 from tasks import plan as plans
+from tasks.data.commit import commit
 from tasks.data.store import heading
 from tasks.plan import PinnedDataset, TrainingPlan, default_name, pin, sources_digest
 
@@ -104,16 +105,27 @@ def test_sources_are_the_code_that_trains_and_nothing_else(tmp_path, monkeypatch
     assert sources_digest() != before
 
 
-def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace, monkeypatch):
+def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace):
     folder = workspace / "data/roofs"
     folder.mkdir(parents=True)
     (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
     (folder / "annotations.jsonl").write_text("")
-    monkeypatch.setattr(plans, "dataset_version", lambda name: f"version of {name}")
+    version = commit("roofs").dataset_version
     pinned = pin("roofs")
-    assert pinned == PinnedDataset(name="roofs", version="version of roofs", folder=str(folder))
+    assert pinned == PinnedDataset(name="roofs", version=version, folder=str(folder))
     opened = pinned.open()
-    assert (opened.name, opened.version, opened.concepts) == ("roofs", "version of roofs", ("hail",))
+    assert (opened.name, opened.version, opened.concepts) == ("roofs", version, ("hail",))
+
+
+def test_a_dataset_changed_by_hand_is_not_pinned_to_a_version_it_no_longer_is(workspace):
+    folder = workspace / "data/roofs"
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
+    (folder / "annotations.jsonl").write_text("")
+    commit("roofs")
+    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail", "wind")))
+    with pytest.raises(Fault, match=r"data/roofs is not what data\.dvc names"):
+        pin("roofs")
 
 
 def test_a_dataset_checked_out_elsewhere_is_pinned_to_what_it_is(tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ import pytest
 
 from models.parameters import ClassifierParameters
 from models.runtime.faults import Fault
-from models.runtime.predictor import Predictor
 from tasks import register as verb
 from tasks.registry import artifacts, card, client, resolve, trained, versions
 from tasks.train import train, work_folder
@@ -134,13 +133,17 @@ def test_what_does_not_answer_as_trained_is_not_registered_and_not_lost(plan, tm
     assert str(verb.register.fn(plan, again)) == f"{plan.name}/1"
 
 
-def test_a_failure_before_the_last_step_registers_nothing(plan, monkeypatch):
+@pytest.mark.parametrize("step", ["write_version", "_log", "_enter"])
+def test_a_failure_at_any_step_registers_nothing_and_loses_nothing(plan, monkeypatch, step):
+    def fail(*_):
+        raise OSError("disk full")
+
     done = checkpoint(plan)
-    monkeypatch.setattr(Predictor, "save", lambda self, folder: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="disk full"):
+        patch.setattr(verb, step, fail)
         verb.register.fn(plan, done)
     assert versions(plan.name) == ()
-    assert work_folder(plan).exists()
+    assert str(verb.register.fn(plan, done)) == f"{plan.name}/1"
 
 
 def test_a_dataset_without_test_images_is_enough(tmp_path):
