@@ -87,9 +87,7 @@ def _cell(value: Any) -> str:
 
 def run(flow: Any, *given: Any, **named: Any) -> Any:
     """Run a flow against the local servers (started when they are not up) and answer what it returns."""
-    from flows.cli.quiet import only_what_matters
     from tasks.servers import ensure
 
     ensure()
-    only_what_matters()
     return flow(*given, **named)

@@ -13,7 +13,6 @@ import yaml
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 
-from flows.cli import quiet
 from flows.cli.output import run
 from flows.evaluate import evaluate
 from flows.pipeline import Outcome, pipeline
@@ -108,15 +107,13 @@ class Kept(logging.Handler):
 
 @pytest.fixture
 def logged():
-    """What Prefect logs of runs while the command line runs a flow; its filters go afterwards."""
+    """What Prefect logs of runs while a flow runs."""
     kept, loggers = Kept(), [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
     for logger in loggers:
         logger.addHandler(kept)
     yield kept.records
     for logger in loggers:
         logger.removeHandler(kept)
-        logger.removeFilter(quiet._once)
-    logging.getLogger("EventsWorker").setLevel(logging.NOTSET)
 
 
 def test_a_fault_in_a_flow_is_told_once_and_reaches_the_caller(logged):
