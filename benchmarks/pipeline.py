@@ -26,7 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 BENCHES = {
     "bccd": ("fcos_light", {"epochs": 12}, "map_50"),
     "fruits": ("fcos_light", {"epochs": 12}, "map_50"),
-    "clothing": ("resnet18", {"epochs": 12, "image_size": 128}, "accuracy"),
+    "clothing": ("resnet18", {"epochs": 6}, "accuracy"),
 }
 
 

@@ -26,7 +26,7 @@ def folder() -> Path:
     return root() / "demo"
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="compose")
 def compose(seed: int) -> None:
     """Compose the pictures from scikit-learn's handwritten digits, unless those of this seed are there."""
     from tasks.data import digits, scenery
@@ -48,7 +48,7 @@ def scenes() -> list[str]:
     return [str(folder() / "scenes" / "JPEGImages" / f"{name}.bmp") for name in listed[:SHOWN]]
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="tell")
 def tell(
     seconds: float,
     decisions: dict[str, Promotion],

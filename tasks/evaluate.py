@@ -61,7 +61,7 @@ class Evaluation(BaseModel):
     report: str
 
 
-@task(cache_policy=NO_CACHE, task_run_name="evaluate on {split}")
+@task(cache_policy=NO_CACHE, task_run_name="evaluate {version} on {split}")
 def evaluate(version: Version, dataset: PinnedDataset, split: str, threshold: float | None = None) -> Evaluation:
     """Measure a version on one split, with the predictor that everything else uses; known results are not redone."""
     folder = report_folder(version, dataset, split)

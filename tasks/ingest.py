@@ -68,13 +68,13 @@ def _asked_before(dataset: str, format: str) -> tuple[str, str]:
     return before["source"], before["format"] if format == "auto" else format
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="read")
 def read(request: Request) -> Source:
     """Recognise the source's format and read its labels; no picture is opened."""
     return formats.read(Path(request.source), request.format)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="check")
 def check(request: Request, source: Source) -> Draft:
     """Look at every picture and box; write what is left out and what was mended into CSV files.
 
@@ -92,13 +92,13 @@ def check(request: Request, source: Source) -> Draft:
     return drafted
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="split")
 def split(request: Request, draft: Draft) -> Draft:
     """Decide where each image that is new goes; every other one stays where it was."""
     return placed(draft, request.split)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="write")
 def write(draft: Draft) -> str:
     """Build the dataset beside its place and answer that folder; '' when the one in place is the same."""
     head = heading(draft.name, draft.task, draft.exclusive, draft.concepts)
@@ -109,7 +109,7 @@ def write(draft: Draft) -> str:
     return str(build(draft.name, head, draft.annotations, {c.annotation.image: c.file for c in draft.images}))
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="version")
 def version(request: Request, draft: Draft, format: str, built: str) -> Ingested:
     """Put the files into DVC's cache, the dataset into its place, and its version into data.dvc."""
     staged = stage(draft.name, Path(built) if built else None, request.forget)
@@ -121,7 +121,7 @@ def version(request: Request, draft: Draft, format: str, built: str) -> Ingested
     return account(draft, format, found, changed=bool(built))
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="report")
 def report(ingested: Ingested, draft: Draft) -> None:
     """Show in the Prefect UI what came in, by split and concept, and what did not, with the reasons."""
     key = re.sub(r"[^a-z0-9]+", "-", f"ingest-{ingested.dataset}".lower()).strip("-")

@@ -196,7 +196,7 @@ def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Pa
     draw(image, answer).save(target, quality=90)
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="gather")
 def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> dict[str, Any]:
     """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
     whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused

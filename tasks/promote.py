@@ -33,7 +33,7 @@ class Promotion(BaseModel):
     why: str
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="promote {candidate}")
 def promote(candidate: Version, evaluation: Evaluation, dataset: PinnedDataset, gate: Gate) -> Promotion:
     """Make the candidate champion if it is better than the champion on images that neither was trained on."""
     metric = gate.metric or HEADLINE[dataset.open().task]

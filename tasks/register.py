@@ -38,7 +38,7 @@ REQUIREMENTS = ("mlflow", "numpy", "pandas", "pillow", "safetensors", "torch", "
 PROBES = 4  # pictures on which the version read back must answer as the one in memory
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="register {plan.name}")
 def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
     """Write the version with its own code, read it back, and only then enter it in the registry."""
     held = trained(plan.name, plan.digest)

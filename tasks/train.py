@@ -85,7 +85,7 @@ def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
         raise Fault(f"dataset {dataset.name}: cannot train {plan.name}: {'; '.join(faults)}.")
 
 
-@task(cache_policy=NO_CACHE)
+@task(cache_policy=NO_CACHE, task_run_name="train {plan.name}")
 def train(plan: TrainingPlan) -> Checkpoint:
     """Fit one model to one version of a dataset, unless the registry holds that very training."""
     held = trained(plan.name, plan.digest)
