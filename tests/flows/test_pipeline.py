@@ -89,8 +89,9 @@ def test_the_page_shows_what_was_found_and_decided(nights):
 def test_the_steps_are_in_the_prefect_ui_under_the_apps_name(nights):
     with get_client(sync_client=True) as prefect:
         runs = [each for each in prefect.read_task_runs(limit=200) if nights.name in each.tags]
-    names = {each.name.rpartition("-")[0] or each.name for each in runs}  # Prefect adds three letters to most
-    assert names == {"train", "register", "evaluate on test", "promote"}
+    model = nights.model
+    expected = {f"train {model}", f"register {model}", f"evaluate {model}/1 on test", f"promote {model}/1"}
+    assert {each.name for each in runs} == expected
     assert {each.state_name for each in runs} == {"Completed"}
 
 
