@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import pytorch_lightning as pl
 import safetensors.torch
@@ -187,7 +187,7 @@ def _trainer(module: Learner, parameters: Parameters, folder: Path, history: His
         max_epochs=parameters.epochs,
         accelerator="auto",
         devices=1,
-        precision="bf16-mixed" if _bfloat16(parameters.precision) else "32-true",
+        precision=lightning_precision(parameters.precision),
         gradient_clip_val=10.0,
         check_val_every_n_epoch=every,
         num_sanity_val_steps=0,
@@ -202,13 +202,18 @@ def _trainer(module: Learner, parameters: Parameters, folder: Path, history: His
     )
 
 
-def _bfloat16(precision: str) -> bool:
-    """Whether to train in bfloat16. Where a processor only emulates it, it is several times slower than float32."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+def lightning_precision(wanted: str) -> Literal["bf16-mixed", "32-true"]:
+    """Lightning's name for a parameter `precision`.
+
+    `auto` is bfloat16 where the processor has it: where it is only emulated it is several times slower than float32.
+    """
+    if wanted != "auto":
+        native = wanted == "bfloat16"
+    elif torch.cuda.is_available():
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bf16-mixed" if native else "32-true"
 
 
 def _validate_every(epochs: int) -> int:

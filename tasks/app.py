@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from cronsim import CronSim, CronSimError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from models.parameters import Parameters, parameters
+from models.parameters import DetectorParameters, Parameters, parameters
 from models.runtime.faults import Fault, choices
 from tasks.files import write
 from tasks.workspace import root
@@ -52,6 +54,15 @@ class App(BaseModel):
     schedule: str = Field("0 2 * * *", pattern=r"^(\S+ ){4}\S+$")
     """Cron: minute, hour, day, month, weekday."""
 
+    @field_validator("schedule")
+    @classmethod
+    def _good_schedule(cls, given: str) -> str:
+        try:
+            CronSim(given, datetime(2000, 1, 1))
+        except CronSimError as error:
+            raise ValueError(f"schedule: got {given!r} ({error}). {cls.model_fields['schedule'].description}") from None
+        return given
+
     @field_validator("training")
     @classmethod
     def _good_training(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -59,6 +70,19 @@ class App(BaseModel):
             parameters(given, "training")
         except Fault as fault:
             raise ValueError(str(fault)) from None
+        return given
+
+    @field_validator("gate")
+    @classmethod
+    def _good_gate(cls, given: Gate, before: ValidationInfo) -> Gate:
+        if given.metric and "training" in before.data:
+            from tasks.metrics.compare import GATED  # with scikit-learn: a second, for those who name a metric
+
+            detects = isinstance(parameters(before.data["training"]), DetectorParameters)
+            task = "detection" if detects else "classification"
+            if given.metric not in GATED[task]:
+                known = choices(given.metric, GATED[task])
+                raise ValueError(f"gate.metric: no {task} model is promoted by {given.metric!r}. {known}")
         return given
 
     def parameters(self) -> Parameters:

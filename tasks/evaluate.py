@@ -20,6 +20,7 @@ from models.runtime.card import Card
 from models.runtime.faults import Fault, choices
 from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
+from tasks.answers import answers, predictor
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.files import write
@@ -27,7 +28,6 @@ from tasks.metrics.classification import ClassificationReport, classification
 from tasks.metrics.detection import DetectionReport, detection
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
-from tasks.predict import answers, predictor
 from tasks.registry import Version, client, note, trained_on
 from tasks.train import experiment
 from tasks.workspace import state

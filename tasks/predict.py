@@ -6,9 +6,7 @@ import csv
 import glob
 import json
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,16 +17,14 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault
-from models.runtime.images import SUFFIXES, decode
+from models.runtime.images import SUFFIXES
 from models.runtime.predictions import Concepts, Regions
-from models.runtime.predictor import Predictor
+from tasks.answers import answers, at_least, predictor
 from tasks.page import log, show
-from tasks.pyfunc import runtime
-from tasks.registry import Version, artifacts
+from tasks.registry import Version
 from tasks.workspace import root
 
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
-BATCH = 16
 PICTURED = 4  # drawn pictures on the run's page
 
 
@@ -40,58 +36,6 @@ class Shard(BaseModel):
     file: str
     images: int
     rejected: list[dict[str, str]] = []
-
-
-def predictor(version: Version) -> Predictor:
-    """The version, ready to answer with the code it was registered with."""
-    folder = artifacts(version)
-    with in_our_words():
-        return runtime(folder / "runtime").Predictor.load(folder)
-
-
-@contextmanager
-def in_our_words() -> Iterator[None]:
-    """A version's own runtime raises its own copy of Fault: pass it on as the one that everybody here knows."""
-    try:
-        yield
-    except Exception as error:
-        if type(error).__name__ != Fault.__name__:
-            raise
-        raise Fault(str(error)) from None
-
-
-def answers(
-    ready: Predictor, pictures: Sequence[Path], what: str, rejected: list[dict[str, str]] | None = None
-) -> Iterator[tuple[Path, Image.Image, Concepts | Regions]]:
-    """Path, decoded picture and answer, in order, under a progress bar where somebody watches.
-
-    A picture that cannot be decoded becomes a row (path, reason) of `rejected`; without it, a Fault.
-    """
-    from rich.progress import track
-
-    starts = range(0, len(pictures), BATCH)
-    for start in track(starts, what, transient=True, disable=not sys.stderr.isatty()):
-        batch = list(_decoded(pictures[start : start + BATCH], rejected))
-        with in_our_words():
-            found = ready.predict([image for _, image in batch])
-        yield from ((path, image, _ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
-
-
-def _decoded(pictures: Sequence[Path], rejected: list[dict[str, str]] | None) -> Iterator[tuple[Path, Image.Image]]:
-    for path in pictures:
-        try:
-            yield path, decode(path)
-        except Fault as fault:
-            if rejected is None:
-                raise
-            rejected.append({"path": str(path), "reason": str(fault).removeprefix(f"{path}: ")})
-
-
-def _ours(answer: Any) -> Concepts | Regions:
-    """An answer of a version's own runtime as this project's value: the columns are the same."""
-    if hasattr(answer, "boxes"):
-        return Regions(answer.boxes, answer.scores, answer.labels, answer.concepts)
-    return Concepts(answer.scores, answer.concepts)
 
 
 def find(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
@@ -174,11 +118,6 @@ def _line(version: Version, path: Path, image: Image.Image, answer: Concepts | R
         "dataset_version": version.dataset_version,
         "regions" if isinstance(answer, Regions) else "concepts": _rows(answer, least),
     }
-
-
-def at_least(answer: Concepts | Regions, least: float) -> Concepts | Regions:
-    """Regions of that score or more; concepts are filtered when they are listed."""
-    return answer[answer.scores >= least] if isinstance(answer, Regions) else answer
 
 
 def _rows(answer: Concepts | Regions, least: float) -> list[dict[str, Any]]:

@@ -9,12 +9,12 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault
+from tasks.answers import predictor
 from tasks.app import Gate
 from tasks.evaluate import Evaluation, answered, measured
 from tasks.metrics.compare import HEADLINE, compare
 from tasks.page import log, show
 from tasks.plan import PinnedDataset
-from tasks.predict import predictor
 from tasks.registry import CHAMPION, Version, note, set_alias, trained_on, versions
 
 

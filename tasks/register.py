@@ -24,11 +24,11 @@ from models.runtime.card import Card
 from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from models.runtime.predictor import Predictor
+from tasks.answers import in_our_words
 from tasks.data.dataset import Dataset
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
 from tasks.plan import TrainingPlan
-from tasks.predict import in_our_words
 from tasks.pyfunc import runtime
 from tasks.registry import CHALLENGER, Version, client, note, resolve, set_alias, trained
 from tasks.train import Checkpoint, discard

@@ -124,7 +124,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
 
     from models.classifier import Classifier
     from models.detector import Detector
-    from models.training import fit
+    from models.training import fit, lightning_precision
     from tasks.data.loading import loader
     from tasks.plots import plot_training
 
@@ -140,6 +140,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     history = fit(module, batches, unvaried, given, folder, logger)
     best = max(row[module.monitored] for row in history if module.monitored in row)
     with mlflow.start_run(run_id=run):
+        mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
         mlflow.log_metrics({"best_" + module.monitored: best, "seconds": time.monotonic() - began})
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder):

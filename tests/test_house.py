@@ -19,7 +19,7 @@ EVERYTHING = CODE + sorted(
 )
 
 # Where data is versioned: the only code that knows DVC.
-DVC = {Path("tasks/data") / name for name in ("version.py", "commit.py", "checkout.py")}
+DVC = {Path("tasks/data") / name for name in ("repository.py", "version.py", "commit.py", "checkout.py")}
 RUNTIME = {"torch", "torchvision", "numpy", "PIL", "pydantic", "safetensors"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 XML_READERS = {"ElementTree", "XML", "XMLParser", "fromstring", "iterparse", "parse"}  # defusedxml has safe ones

@@ -14,7 +14,7 @@ from models.runtime.faults import Fault
 from tasks.data.dataset import inside
 from tasks.data.listing import Listing
 from tasks.data.pointer import pointers_in_git, read_pointer
-from tasks.data.version import content_of, fetch, listing_of, repository
+from tasks.data.repository import content_of, fetch, listing_of, repository
 from tasks.workspace import root, state
 
 if TYPE_CHECKING:

@@ -24,7 +24,8 @@ from models.runtime.faults import Fault
 from tasks.data.dataset import folder_of
 from tasks.data.listing import Listing, together
 from tasks.data.pointer import NAME, Pointer, path, prepare, read_pointer
-from tasks.data.version import content_of, digests, listings, named_in, put, repository, store
+from tasks.data.repository import content_of, put, repository, store
+from tasks.data.version import digests, listings, named_in
 
 if TYPE_CHECKING:
     from dvc.repo import Repo

@@ -9,16 +9,31 @@ from typing import Any
 
 from models.runtime.faults import Fault, choices
 from tasks.metrics.classification import ClassificationReport
+from tasks.metrics.coco import TWELVE
 from tasks.metrics.curves import rates
 from tasks.metrics.detection import DetectionReport
 from tasks.metrics.interval import Interval, bootstrap
 
-__all__ = ["HEADLINE", "Comparison", "Interval", "Report", "bootstrap", "compare", "table", "total"]
+__all__ = ["GATED", "HEADLINE", "Comparison", "Interval", "Report", "bootstrap", "compare", "table", "total"]
 
 Report = ClassificationReport | DetectionReport
 
 # The one number by which models of a task are told apart, unless another is asked for.
 HEADLINE = {"classification": "accuracy", "detection": "map_50"}
+# By what a gate may tell them apart: higher is better, 0 to 1.
+GATED = {
+    "classification": (
+        "accuracy",
+        "subset_accuracy",
+        "top5_accuracy",
+        "macro_roc_auc",
+        "macro_average_precision",
+        "macro_f1",
+        "macro_precision",
+        "macro_recall",
+    ),
+    "detection": (*TWELVE, "precision", "recall", "f1"),
+}
 LOWER_IS_BETTER = frozenset({"log_loss", "false_positives", "false_negatives"})
 OF_SCORES = ("macro_roc_auc", "macro_average_precision")  # need no decision, so mean the same for all
 NOT_A_SCORE = frozenset({"images", "boxes"})

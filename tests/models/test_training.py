@@ -355,7 +355,7 @@ def test_half_precision_is_chosen_where_the_processor_has_it(monkeypatch, precis
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: supported)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: supported)
-    assert training._bfloat16(precision) == half
+    assert training.lightning_precision(precision) == ("bf16-mixed" if half else "32-true")
 
 
 def test_sgd_trains(tmp_path, tiny, dataset):

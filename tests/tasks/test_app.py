@@ -52,6 +52,13 @@ def test_what_is_left_out_has_a_default():
         ({"name": "-roofs"}, r"name: got '-roofs'\. Lower-case"),
         ({"name": "a" * 49}, r"name: got 'a+'\. Lower-case"),
         ({"schedule": "every night"}, r"schedule: got 'every night'\. Cron: minute, hour, day, month, weekday"),
+        ({"schedule": "99 2 * * *"}, r"schedule: got '99 2 \* \* \*' \(.+\)\. Cron: minute, hour"),
+        ({"schedule": "0 2 31 2 x"}, r"schedule: got '0 2 31 2 x' \(.+\)\. Cron: minute, hour"),
+        (
+            {"gate": {"metric": "map_50"}},
+            r"gate\.metric: no classification model is promoted by 'map_50'\.",
+        ),
+        ({"gate": {"metric": "log_loss"}}, r"gate\.metric: no classification model is promoted by 'log_loss'\."),
         ({"tolerance": 5}, r"tolerance: input should be less than or equal to 1, got 5"),
         ({"source": None}, r"source: input should be a valid string, got None"),
         ({"training": {"template": "fcos_lite"}}, r"there is no template 'fcos_lite'.*Did you mean 'fcos_light'\?"),

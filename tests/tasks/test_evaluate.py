@@ -11,12 +11,12 @@ import pytest
 from models.runtime.faults import Fault
 from tasks import evaluate as verb
 from tasks import report
+from tasks.answers import predictor
 from tasks.data.store import heading
 from tasks.evaluate import evaluate, report_folder
 from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
 from tasks.plan import PinnedDataset
-from tasks.predict import predictor
 from tasks.registry import client, resolve
 from tests.registered import lively, pinned, planned, registered
 

@@ -63,6 +63,7 @@ def test_mlflow_knows_parameters_data_and_code(done):
         "plan": done.plan.digest,
         "sources": done.plan.sources,
     }
+    assert data.tags["precision"] in ("bf16-mixed", "32-true")
     assert {"git_revision", "python", "processor", "torch", "torchvision", "pytorch-lightning"} <= data.tags.keys()
     assert client().get_experiment(done.run.info.experiment_id).name == "nightly"
 

@@ -9,7 +9,7 @@ from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
 from tasks.metrics.classification import classification
-from tasks.metrics.compare import HEADLINE, bootstrap, compare, table
+from tasks.metrics.compare import GATED, HEADLINE, LOWER_IS_BETTER, bootstrap, compare, table
 from tasks.metrics.detection import detection
 
 TRUTH = ("a", "a", "b", "b")
@@ -121,3 +121,14 @@ def test_the_bootstrap_of_nothing_is_undefined():
     assert math.isnan(bootstrap(lambda images: 1.0, 0).low)
     assert math.isnan(bootstrap(lambda images: math.nan, 3, rounds=5).high)
     assert bootstrap(lambda images: math.nan if 0 in images else 2.0, 2, rounds=50).low == 2
+
+
+def test_what_a_gate_may_ask_for_is_measured_and_better_when_higher():
+    letters = tuple("abcdef")
+    entries = [Annotation(f"{name}.png", "", 8, 8, "test", (name,)) for name in letters]
+    exclusive = classification(entries, np.eye(6, dtype=np.float32), letters, True).summary
+    several = classifier("a", "a", "b", "b", exclusive=False).summary
+    assert set(GATED["classification"]) <= exclusive.keys() | several.keys()
+    assert set(GATED["detection"]) <= detector((0.0, 0.0, 10.0, 10.0)).summary.keys()
+    assert {task: name in GATED[task] for task, name in HEADLINE.items()} == dict.fromkeys(GATED, True)
+    assert not LOWER_IS_BETTER & {name for names in GATED.values() for name in names}
