@@ -4,7 +4,7 @@ BIN := .venv/bin
 SEED ?= 0
 DATA ?=
 
-.PHONY: setup demo test check bench lock up down clean
+.PHONY: help setup demo test check bench lock
 .DEFAULT_GOAL := help
 help:
 	@sed -n 's/^## //p' $(MAKEFILE_LIST)
@@ -37,7 +37,6 @@ check: setup
 ## make bench    ingest, train and measure on real pictures: make bench DATA=../pictures
 bench: setup
 	$(BIN)/python benchmarks/pipeline.py $(DATA)
-
 
 lock:
 	$(BIN)/uv pip compile --quiet --universal --no-header --no-annotate --no-emit-index-url --extra dev pyproject.toml -o requirements.lock

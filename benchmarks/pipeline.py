@@ -36,12 +36,13 @@ def main() -> None:
     asked.add_argument("data", type=Path, help="folder with the sets")
     asked.add_argument("--only", choices=BENCHES, help="one set alone")
     given = asked.parse_args()
-    if not given.data.is_dir():
+    data = given.data.resolve()  # the commands run in the project's folder, wherever this was called
+    if not data.is_dir():
         sys.exit(f"{given.data}: no such folder. Say where the pictures are: make bench DATA=folder")
     folder = Path(tempfile.mkdtemp(prefix="sightline-bench-"))
     os.environ["SIGHTLINE_ROOT"] = str(folder)
     try:
-        rows = [measure(name, given.data / name) for name in BENCHES if given.only in (None, name)]
+        rows = [measure(name, data / name) for name in BENCHES if given.only in (None, name)]
     finally:
         sightline("down")
         shutil.rmtree(folder, ignore_errors=True)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from tasks.evaluate import evaluate
 from tasks.plan import pin
@@ -10,7 +11,13 @@ from tasks.registry import resolve
 from tasks.report import side_by_side
 
 
-@flow(flow_run_name="compare models on {dataset} {split}")
+def named() -> str:
+    """What a run is called: by the dataset where one is given."""
+    given = flow_run.parameters  # of a deployment's run, those alone that it was given
+    return f"compare {', '.join(given['models'])} on {given.get('dataset') or 'their own'} {given.get('split', 'test')}"
+
+
+@flow(flow_run_name=named)
 def compare(models: list[str], dataset: str = "", split: str = "test") -> list[dict[str, Any]]:
     """Measure several models on the same images and set their numbers side by side.
 

@@ -1,13 +1,20 @@
 """Measure a registered model on one split of a dataset."""
 
 from prefect import flow
+from prefect.runtime import flow_run
 
 from tasks import evaluate as verbs
 from tasks.plan import pin
 from tasks.registry import resolve
 
 
-@flow(flow_run_name="evaluate {model} on {dataset} {split}")
+def named() -> str:
+    """What a run is called: by the dataset where one is given."""
+    given = flow_run.parameters  # of a deployment's run, those alone that it was given
+    return f"evaluate {given['model']} on {given.get('dataset') or 'its own'} {given.get('split', 'test')}"
+
+
+@flow(flow_run_name=named)
 def evaluate(model: str, dataset: str = "", split: str = "test", threshold: float | None = None) -> verbs.Evaluation:
     """Measure a registered model on one split of a dataset: numbers, tables, curves.
 

@@ -4,13 +4,13 @@ from prefect import flow, tags
 from pydantic import BaseModel
 
 from flows.ingest import ingest
-from flows.train import held_out
+from flows.train import fitted, held_out
 from tasks.app import App, read_app
 from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import pin
 from tasks.promote import Promotion, promote
-from tasks.register import register
-from tasks.train import plan_training, train
+from tasks.train import plan_training
+from tasks.workspace import root
 
 
 class Outcome(BaseModel):
@@ -28,7 +28,8 @@ def pipeline(app: str) -> Outcome:
     app: its name, or the path of its file.
     """
     product = read_app(app)
-    ingest(product.source, product.dataset, product.format, product.split, product.tolerance)
+    source = str(root() / product.source)  # wherever the command is given
+    ingest(source, product.dataset, product.format, product.split, product.tolerance)
     return improve(product)
 
 
@@ -37,8 +38,7 @@ def improve(product: App) -> Outcome:
     with tags(product.name):
         dataset = pin(product.dataset)
         plan = plan_training(dataset, product.parameters(), product.model, product.name)
-        checkpoint = train(plan)
-        candidate = register(plan, checkpoint)
+        candidate, trained = fitted(plan)
         evaluation = evaluate(candidate, dataset, held_out(plan))
         promotion = promote(candidate, evaluation, dataset, product.gate)
-    return Outcome(trained=not checkpoint.version, evaluation=evaluation, promotion=promotion)
+    return Outcome(trained=trained, evaluation=evaluation, promotion=promotion)

@@ -6,7 +6,8 @@ from models.parameters import ClassifierParameters, DetectorParameters
 from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import TrainingPlan, pin
 from tasks.register import register
-from tasks.train import plan_training, train
+from tasks.registry import Version
+from tasks.train import alone, plan_training, train
 
 
 @flow(name="train-visual-classifier", flow_run_name="train a classifier on {dataset}")
@@ -25,9 +26,15 @@ BY_TYPE = {"visual-classifier": train_classifier, "visual-detector": train_detec
 
 
 def _trained(plan: TrainingPlan) -> Evaluation:
-    checkpoint = train(plan)
-    version = register(plan, checkpoint)
+    version, _ = fitted(plan)
     return evaluate(version, plan.dataset, held_out(plan))
+
+
+def fitted(plan: TrainingPlan) -> tuple[Version, bool]:
+    """The registered version of a plan, and whether it had to be trained for that."""
+    with alone(plan):
+        checkpoint = train(plan)
+        return register(plan, checkpoint), not checkpoint.version
 
 
 def held_out(plan: TrainingPlan) -> str:

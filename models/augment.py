@@ -102,7 +102,7 @@ PRESETS = {
 }
 
 
-def augmentation(preset: str, task: str, image_size: int) -> v2.Transform:
+def augmentation(preset: str, task: str) -> v2.Transform:
     """(picture (3, H, W) uint8, target) to the same, varied; H and W stay.
 
     task: `classification` (the target passes untouched) or `detection` (target: `boxes`, tv_tensors xyxy in

@@ -34,8 +34,5 @@ def _take(network: nn.Module, path: Path, template: str) -> None:
         stored = load_file(path)
     except (OSError, SafetensorError) as error:
         raise Fault(f"weights: {path} cannot be read as safetensors ({error})") from None
-    own = network.state_dict()
-    fitting = {name: tensor for name, tensor in stored.items() if name in own and own[name].shape == tensor.shape}
-    if not fitting:
+    if not networks.copy_fitting(network, stored):
         raise Fault(f"weights: nothing in {path} fits {template}. Is it a file of another template?")
-    network.load_state_dict(fitting, strict=False)

@@ -18,7 +18,6 @@ import safetensors.torch
 import torch
 from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, TQDMProgressBar, WeightAveraging
 from pytorch_lightning.plugins.io import TorchCheckpointIO
-from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 
 from models.learner import Learner
@@ -153,7 +152,7 @@ def fit(
     folder: Path,
     logger: Any = False,
 ) -> list[dict[str, Any]]:
-    """Train; leaves `best.safetensors` (by the module's validation metric) in `folder`, and loads it into `module`.
+    """Train; leaves the weights with the best validation metric in `best.safetensors` in `folder`.
 
     An interrupted training goes on from the `last.ckpt` in `folder`.
     Answers the history, one dict an epoch. Raises Fault when the loss is no number any more.
@@ -164,7 +163,6 @@ def fit(
     history = History(folder / "history.jsonl")
     trainer = _trainer(module, parameters, folder, history, logger)
     trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    module.network.load_state_dict(load_file(folder / "best.safetensors"))
     return history.rows
 
 

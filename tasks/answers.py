@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from models.runtime.faults import Fault
-from models.runtime.images import decode
 from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
 from tasks.pyfunc import runtime
@@ -21,8 +21,12 @@ BATCH = 16
 
 
 def predictor(version: Version) -> Predictor:
-    """The version, ready to answer with the code it was registered with."""
-    folder = artifacts(version)
+    """The version, ready to answer with the code it was registered with; the last one asked for is kept."""
+    return _loaded(artifacts(version))
+
+
+@lru_cache(maxsize=1)  # a prediction on a million pictures is two thousand shards, each in a task of its own
+def _loaded(folder: Path) -> Predictor:
     with in_our_words():
         return runtime(folder / "runtime").Predictor.load(folder)
 
@@ -43,26 +47,35 @@ def answers(
 ) -> Iterator[tuple[Path, Image.Image, Concepts | Regions]]:
     """Path, decoded picture and answer, in order, under a progress bar where somebody watches.
 
-    A picture that cannot be decoded becomes a row (path, reason) of `rejected`; without it, a Fault.
+    The version's own code decodes, too. A picture that cannot be decoded becomes a row (path, reason) of
+    `rejected`; without it, a Fault.
     """
+    from rich.console import Console
     from rich.progress import track
 
+    read = sys.modules[type(ready).__module__].read
+    watched, screen = sys.stderr.isatty(), Console(stderr=True)
     starts = range(0, len(pictures), BATCH)
-    for start in track(starts, what, transient=True, disable=not sys.stderr.isatty()):
-        batch = list(_decoded(pictures[start : start + BATCH], rejected))
+    for start in track(starts, what, console=screen, transient=True, disable=not watched):
+        batch = list(_decoded(pictures[start : start + BATCH], read, rejected))
         with in_our_words():
             found = ready.predict([image for _, image in batch])
         yield from ((path, image, _ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
 
 
-def _decoded(pictures: Sequence[Path], rejected: list[dict[str, str]] | None) -> Iterator[tuple[Path, Image.Image]]:
+def _decoded(
+    pictures: Sequence[Path], read: Callable[[Path], Image.Image], rejected: list[dict[str, str]] | None
+) -> Iterator[tuple[Path, Image.Image]]:
     for path in pictures:
         try:
-            yield path, decode(path)
+            with in_our_words():
+                image = read(path)
         except Fault as fault:
             if rejected is None:
                 raise
             rejected.append({"path": str(path), "reason": str(fault).removeprefix(f"{path}: ")})
+        else:
+            yield path, image
 
 
 def _ours(answer: Any) -> Concepts | Regions:
@@ -73,5 +86,5 @@ def _ours(answer: Any) -> Concepts | Regions:
 
 
 def at_least(answer: Concepts | Regions, least: float) -> Concepts | Regions:
-    """Regions of that score or more; concepts are filtered when they are listed."""
+    """Regions of that score or more. Of concepts all: a picture is drawn with the best, however unsure."""
     return answer[answer.scores >= least] if isinstance(answer, Regions) else answer

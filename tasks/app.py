@@ -10,7 +10,7 @@ import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from models.parameters import DetectorParameters, Parameters, parameters
+from models.parameters import ClassifierParameters, DetectorParameters, Parameters, parameters
 from models.runtime.faults import Fault, choices
 from tasks.files import write
 from tasks.workspace import root
@@ -22,7 +22,8 @@ class Gate(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     metric: str = ""
-    """Higher is better; empty: accuracy for a classifier, map_50 for a detector."""
+    """Higher is better; empty: accuracy for a classifier, macro_average_precision where an image may have several
+    concepts, map_50 for a detector."""
     min_improvement: float = Field(0.0, ge=0, le=1)
     """By so much the metric must be higher than the champion's."""
     minimum: float = Field(0.0, ge=0, le=1)
@@ -45,7 +46,7 @@ class App(BaseModel):
     split: str = ""
     """train/val/test in percent where the source has none of its own; empty: 80/10/10."""
     tolerance: float = Field(0.05, ge=0, le=1)
-    """Share of images and boxes that may be left out before the ingest is refused."""
+    """Share of the images, and of the boxes, that may be left out before the ingest is refused."""
     model: str = ""
     """Name in the registry; empty: <dataset>-classifier or <dataset>-detector."""
     training: dict[str, Any]
@@ -76,18 +77,26 @@ class App(BaseModel):
     @classmethod
     def _good_gate(cls, given: Gate, before: ValidationInfo) -> Gate:
         if given.metric and "training" in before.data:
-            from tasks.metrics.compare import GATED  # with scikit-learn: a second, for those who name a metric
+            from tasks.metrics.compare import GATED  # with numpy: .3 s, for those who name a metric
 
-            detects = isinstance(parameters(before.data["training"]), DetectorParameters)
-            task = "detection" if detects else "classification"
-            if given.metric not in GATED[task]:
-                known = choices(given.metric, GATED[task])
+            training = parameters(before.data["training"])
+            task = "detection" if isinstance(training, DetectorParameters) else "classification"
+            gated = [name for name in GATED[task] if name not in _unmeasured(training)]
+            if given.metric not in gated:
+                known = choices(given.metric, gated)
                 raise ValueError(f"gate.metric: no {task} model is promoted by {given.metric!r}. {known}")
         return given
 
     def parameters(self) -> Parameters:
         """Of the training, checked."""
         return parameters(self.training, "training")
+
+
+def _unmeasured(training: Parameters) -> tuple[str, ...]:
+    """Metrics that a classifier of this kind will not have; whether it has a best five is known with its concepts."""
+    if not isinstance(training, ClassifierParameters):
+        return ()
+    return ("subset_accuracy",) if training.concepts_mutually_exclusive else ("top5_accuracy",)
 
 
 def read_app(given: str | Path) -> App:
@@ -100,9 +109,12 @@ def read_app(given: str | Path) -> App:
     if not isinstance(content, dict):
         raise Fault(f"{path}: an app is a mapping (name, source, dataset, training, …), this is not one")
     try:
-        return App.model_validate(content)
+        app = App.model_validate(content)
     except ValidationError as error:
         raise Fault(f"{path}: {_count(error)}\n" + "\n".join(f"  {line}" for line in _faults(error))) from None
+    if app.name != path.stem and path.resolve().parent == (root() / "apps").resolve():
+        raise Fault(f"{path}: its name is {app.name!r}: write `name: {path.stem}`, or call the file {app.name}.yaml")
+    return app
 
 
 def apps() -> tuple[str, ...]:
@@ -178,7 +190,7 @@ TEMPLATE = """\
 {dataset_line}
 # auto looks and says what it saw; or folder, voc, coco, yolo, csv.
 format: auto
-# Share of images and boxes that may be left out before the ingest is refused.
+# Share of the images, and of the boxes, that may be left out before the ingest is refused.
 tolerance: 0.05
 
 # What to train: `sightline template list`, then `sightline template show {template}` for every parameter.
@@ -187,7 +199,7 @@ training:
 
 # A new version takes the champion's place when it is better on images neither was trained on.
 gate:
-  # Empty: accuracy for a classifier, map_50 for a detector.
+  # Empty: accuracy for a classifier (of several concepts an image: macro_average_precision), map_50 for a detector.
   metric: ""
   # By so much it must be better, 0 to 1.
   min_improvement: 0.0

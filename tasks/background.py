@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import socket
 import sys
 import time
@@ -21,9 +22,15 @@ from tasks.processes import TOKEN
 from tasks.supervisor import DIRECT, Service, Supervisor, log_file
 from tasks.workspace import state
 
+ADDRESSES = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")  # the settings that say whose servers are used
 PORTS = {"prefect": 4200, "mlflow": 5000}  # the usual ones; the next free one when they are taken
 POOL = "sightline"
 LOG_BYTES = 5_000_000
+# A night holds its place among "one at a time" by a lease. Prefect keeps leases in the server's memory unless told
+# otherwise: then a server that starts again knows none, and within four minutes the run ends itself.
+LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
+LIVE = ("RUNNING", "PENDING", "CANCELLING")  # a run that has a process, or should have
+PAGE = 200  # the most runs that Prefect names in one answer
 
 
 def main() -> None:
@@ -32,9 +39,15 @@ def main() -> None:
     parser.add_argument("services", nargs="+")
     parser.add_argument("--owner", type=int, default=0)
     given = parser.parse_args()
+    settings = addresses()
     with alone() as first:
         if first:
-            Supervisor(os.environ[TOKEN], services(given.services), state(), given.owner).run()
+            Supervisor(os.environ[TOKEN], services(given.services), state(), given.owner, settings).run()
+
+
+def addresses() -> dict[str, str]:
+    """Whose servers this process's settings name, without the passwords in them; empty: not set."""
+    return {name: re.sub(r"//[^/@]*@", "//", os.environ.get(name, "")) for name in ADDRESSES}
 
 
 @contextlib.contextmanager
@@ -84,7 +97,7 @@ def _server(name: str, health: str) -> Service:
     listening = listen(PORTS[name])
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     command = (sys.executable, "-m", "tasks.serve", name, str(listening.fileno()))
-    return Service(name, command, url=url, health=url + health, listening=listening)
+    return Service(name, command, url=url, health=url + health, listening=listening, environment=LEASES)
 
 
 def _worker() -> tuple[str, ...]:
@@ -113,16 +126,35 @@ def listen(usual: int) -> socket.socket:
 def crash_lost_runs(api: str) -> int:
     """Mark as crashed the pool's runs that nobody runs: what a worker leaves behind that was stopped or killed.
 
-    Called before the worker starts, on our own server alone: then no process is behind any of them.
+    Called before the worker starts, on our own server alone: then no process is behind any of them. A flow that
+    was called by another is in no pool: it is found by its parent, which the worker may have marked already.
     Returns how many there were.
     """
-    running = {"state": {"type": {"any_": ["RUNNING", "PENDING", "CANCELLING"]}}}
-    lost = _post(f"{api}/flow_runs/filter", {"flow_runs": running, "work_pools": {"name": {"any_": [POOL]}}})
+    lost = _runs(api, LIVE)
+    parents = lost + _runs(api, ("CRASHED", "CANCELLED"))
+    while parents:
+        parents = [run for run in _runs(api, LIVE, parents) if run not in lost]
+        lost += parents
     message = "Its process ended with the worker, which was stopped or killed. Run it again: what was done is kept."
     crashed = {"type": "CRASHED", "name": "Crashed", "message": message}
     for run in lost:
-        _post(f"{api}/flow_runs/{run['id']}/set_state", {"state": crashed, "force": True})
+        _post(f"{api}/flow_runs/{run}/set_state", {"state": crashed, "force": True})
     return len(lost)
+
+
+def _runs(api: str, states: tuple[str, ...], parents: list[str] | None = None) -> list[str]:
+    """The ids of the runs in these states, page by page: those that the parents called, else those of the pool."""
+    wanted: dict[str, Any] = {"flow_runs": {"state": {"type": {"any_": states}}}}
+    if parents:
+        wanted["flow_runs"]["parent_flow_run_id"] = {"any_": parents}
+    else:
+        wanted["work_pools"] = {"name": {"any_": [POOL]}}
+    found: list[str] = []
+    while True:
+        page = _post(f"{api}/flow_runs/filter", {**wanted, "limit": PAGE, "offset": len(found)})
+        found += [run["id"] for run in page]
+        if len(page) < PAGE:
+            return found
 
 
 def _post(url: str, content: dict[str, Any]) -> Any:

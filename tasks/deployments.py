@@ -8,18 +8,20 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from models.runtime.faults import Fault
 from tasks.background import POOL
+from tasks.files import write
 from tasks.workspace import root, settle
 
 # What a deployment's form, schedule and entry point are made from.
 SOURCES = ("prefect.yaml", "flows/*.py", "apps/*.yaml", "models/parameters.py", "models/catalog.py")
 
 
-def add_deployment(app: str, cron: str, timezone: str = "UTC") -> None:
+def add_deployment(app: str, cron: str) -> None:
     """Append the nightly `pipeline` of an app to prefect.yaml, comments and all else as they are.
 
     Nothing happens when it is there already. The next `sightline up` deploys it. Raises Fault when the file
@@ -28,57 +30,76 @@ def add_deployment(app: str, cron: str, timezone: str = "UTC") -> None:
     path = root() / "prefect.yaml"
     text = path.read_text(encoding="utf-8") if path.exists() else "deployments:\n"
     name = f"pipeline-{app}"
-    entry = ENTRY.format(name=name, app=app, cron=cron, timezone=timezone)
+    entry = ENTRY.format(name=name, app=app, cron=cron)
     try:
-        if name in _names(text):
+        if name in _entries(text):
             return
         longer = text.rstrip("\n") + "\n" + entry
-        if name not in _names(longer):
+        if name not in _entries(longer):
             raise yaml.YAMLError("`deployments:` is not its last key")
     except yaml.YAMLError as error:
         raise Fault(f"{path}: {name} cannot be added ({error}). Add it by hand:\n{entry}") from None
-    _replace(path, longer)
-
-
-def _replace(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write(path, longer)
 
 
 def follow_apps() -> tuple[str, ...]:
     """Make prefect.yaml say what the apps say: a night for each, at the app's `schedule`. Returns what it did.
 
-    An app whose file is not in order is left as it is.
+    An app whose file is not in order is left as it is; the night of one whose file is gone goes too.
     """
     from tasks.app import apps, read_app
 
-    done = []
     path = root() / "prefect.yaml"
+    if not path.exists():
+        return ()
+    done = []
     for name in apps():
         try:
             cron = read_app(name).schedule
+            add_deployment(name, cron)
         except Fault as fault:
             done.append(f"{name} is left as it is: {fault}")
             continue
-        add_deployment(name, cron)
-        text = path.read_text(encoding="utf-8")
-        entry = re.search(rf"^ *- name: pipeline-{name}$(.*?)(?=^ *- name: |\Z)", text, re.DOTALL | re.MULTILINE)
-        if entry is None:
-            continue  # written by hand in another style: the user's own
-        at = re.sub(r"""(cron: *)(["'])[^"']*\2""", rf'\g<1>"{cron}"', entry[1])
-        if at != entry[1]:
-            _replace(path, text[: entry.start(1)] + at + text[entry.end(1) :])
+        if _rewrite(path, name, cron):
             done.append(f"{name} runs at {cron} now")
+    for name in sorted(_nights() - set(apps())):
+        if _rewrite(path, name):
+            done.append(f"{name} runs no more: there is no apps/{name}.yaml")
     return tuple(done)
+
+
+def _rewrite(path: Path, app: str, cron: str = "") -> bool:
+    """Give an app's entry this time, or without one take it out; all else as it is. Whether that changed the file."""
+    text = path.read_text(encoding="utf-8")
+    # The line with the dash, and those that stand further to the right.
+    found = re.search(rf"^( *)- name: pipeline-{re.escape(app)}\n(?:\1 +\S.*(?:\n|\Z))*", text, re.MULTILINE)
+    if found is None:
+        return False  # written by hand in another style: the user's own
+    entry = re.sub(r"""(cron: *)(["'])[^"']*\2""", rf'\g<1>"{cron}"', found[0]) if cron else ""
+    if entry == found[0]:
+        return False
+    write(path, text[: found.start()] + entry + text[found.end() :])
+    return True
+
+
+def _nights() -> set[str]:
+    """The apps that prefect.yaml has a night for, as `add_deployment` writes it; none where it is not YAML."""
+    found: set[str] = set()
+    try:
+        entries = _entries((root() / "prefect.yaml").read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        return found
+    for name, entry in entries.items():
+        app = name.removeprefix("pipeline-")
+        ours = {"entrypoint": "flows.pipeline.pipeline", "parameters": {"app": app}, "tags": [app]}
+        if name != app and ours.items() <= {key: entry.get(key) for key in ours}.items():
+            found.add(app)
+    return found
 
 
 def changed(api: str) -> bool:
     """Whether something to deploy is not deployed as it is now to the Prefect server with this address."""
-    return (root() / "prefect.yaml").exists() and _deployed(api) != _digest()
+    return (root() / "prefect.yaml").exists() and _deployed(api).get("digest") != _digest()
 
 
 def main() -> None:
@@ -90,13 +111,27 @@ def main() -> None:
     for sentence in follow_apps():
         sys.stdout.write(sentence + "\n")
     sys.stdout.flush()
-    digest = _digest()
+    digest, nights = _digest(), _nights()
     _make_pool()
-    command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-    done = subprocess.run(command, cwd=root(), check=False)
-    if done.returncode != 0:
-        sys.exit(done.returncode)
-    _remember(api, digest)
+    if _entries((root() / "prefect.yaml").read_text(encoding="utf-8")):  # Prefect calls an empty list a fault
+        command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+        done = subprocess.run(command, cwd=root(), check=False)
+        if done.returncode != 0:
+            sys.exit(done.returncode)
+    _withdraw(set(_deployed(api).get("nights", ())) - nights)
+    _remember(api, digest, nights)
+
+
+def _withdraw(apps: set[str]) -> None:
+    """Delete the nights that this workspace deployed and that prefect.yaml no longer names, planned runs included."""
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    with get_client(sync_client=True) as client:
+        for app in sorted(apps):
+            with contextlib.suppress(ObjectNotFound):
+                client.delete_deployment(client.read_deployment_by_name(f"pipeline/pipeline-{app}").id)
+                sys.stdout.write(f"deleted the deployment pipeline-{app}\n")
 
 
 def _make_pool() -> None:
@@ -108,27 +143,28 @@ def _make_pool() -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
-def _names(text: str) -> set[str]:
+def _entries(text: str) -> dict[str, dict[str, Any]]:
+    """The deployments by name. Raises YAMLError."""
     content = yaml.safe_load(text) or {}
-    return {entry.get("name", "") for entry in content.get("deployments") or []}
+    if not isinstance(content, dict):
+        raise yaml.YAMLError("not a mapping")
+    return {str(entry.get("name", "")): entry for entry in content.get("deployments") or []}
 
 
 def _record() -> Path:
     return Path(os.environ["PREFECT_HOME"]) / "deployed.json"  # beside the database: gone when that is
 
 
-def _deployed(api: str) -> str:
+def _deployed(api: str) -> dict[str, Any]:
+    """What was deployed last to this server: `digest` of the sources, `nights` by app."""
     try:
-        return str(json.loads(_record().read_text(encoding="utf-8"))[api])
+        return dict(json.loads(_record().read_text(encoding="utf-8"))[api])
     except (OSError, ValueError, KeyError):
-        return ""
+        return {}
 
 
-def _remember(api: str, digest: str) -> None:
-    _record().parent.mkdir(parents=True, exist_ok=True)
-    beside = _record().with_name("deployed.new")
-    beside.write_text(json.dumps({api: digest}), encoding="utf-8")
-    beside.replace(_record())
+def _remember(api: str, digest: str, nights: set[str]) -> None:
+    write(_record(), json.dumps({api: {"digest": digest, "nights": sorted(nights)}}))
 
 
 def _digest() -> str:
@@ -142,13 +178,14 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
+# In quotes: `2024`, `on` and `null` are good names of apps.
 ENTRY = """\
   - name: {name}
     entrypoint: flows.pipeline.pipeline
-    parameters: {{app: {app}}}
-    schedules: [{{cron: "{cron}", timezone: {timezone}}}]
+    parameters: {{app: "{app}"}}
+    schedules: [{{cron: "{cron}", timezone: UTC}}]
     concurrency_limit: {{limit: 1, collision_strategy: CANCEL_NEW}}
-    tags: [{app}]
+    tags: ["{app}"]
     work_pool: {{name: sightline}}
 """
 

@@ -24,16 +24,16 @@ from tasks.answers import answers, predictor
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.files import write
-from tasks.metrics.classification import ClassificationReport, classification
-from tasks.metrics.detection import DetectionReport, detection
+from tasks.metrics.classification import classification
+from tasks.metrics.compare import Report
+from tasks.metrics.detection import detection
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note, trained_on
 from tasks.train import experiment
 from tasks.workspace import state
 
-SOURCES = ("metrics/*.py", "report.py", "plots.py", "style.py", "evaluate.py")
-Report = ClassificationReport | DetectionReport
+SOURCES = ("metrics/*.py", "report.py", "plots.py", "style.py", "drawing.py", "worst.py", "answers.py", "evaluate.py")
 Answer = Concepts | Regions
 
 
@@ -41,6 +41,8 @@ class Evaluation(BaseModel):
     """What was measured, and where it is kept.
 
     metrics: by name, fractions in [0, 1] but for counts; a metric that the split cannot give is absent.
+    headline: the metric by which models are told apart.
+    threshold: from which score something counts; None where the highest score decides.
     milliseconds: from file to answer, each image, on the machine that measured.
     seen_in_training: so many of the images had the version learned from or been picked by.
     """
@@ -51,8 +53,9 @@ class Evaluation(BaseModel):
     dataset: str
     dataset_version: str
     split: str
-    threshold: float
+    threshold: float | None
     metrics: dict[str, float]
+    headline: str = ""
     per_concept: list[dict[str, Any]]
     milliseconds: float
     images: int
@@ -83,7 +86,8 @@ def report_folder(version: Version, dataset: PinnedDataset, split: str) -> Path:
 def _measure(
     version: Version, dataset: PinnedDataset, split: str, threshold: float | None, folder: Path, digest: str
 ) -> Evaluation:
-    from tasks.report import save
+    from tasks.report import counted_from, plain, save
+    from tasks.worst import worst_errors
 
     opened = dataset.open()
     annotations = opened.split(split)
@@ -94,7 +98,8 @@ def _measure(
     found = answered(ready, opened, annotations, f"{version} on {dataset.name} {split}")
     milliseconds = round((time.monotonic() - began) / len(annotations) * 1000, 2)
     report = measured(ready.card, annotations, found, threshold)
-    files = save(report, folder)
+    files = save(report, folder, f"{version} on {dataset.name} {split}")
+    files += worst_errors(opened, annotations, found, report, folder)
     seen = trained_on(version)
     summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
     evaluation = Evaluation(
@@ -102,9 +107,10 @@ def _measure(
         dataset=dataset.name,
         dataset_version=dataset.version,
         split=split,
-        threshold=report.threshold,
+        threshold=counted_from(report),
         metrics=summary,
-        per_concept=json.loads((folder / "report.json").read_text(encoding="utf-8"))["per_concept"],
+        headline=report.headline,
+        per_concept=[plain(row) for row in report.per_concept],
         milliseconds=milliseconds,
         images=len(annotations),
         seen_in_training=sum(entry.sha256 in seen for entry in annotations),
@@ -188,6 +194,6 @@ def _show(evaluation: Evaluation) -> None:
             f"these are not held-out numbers.**\n\n{text}"
         )
     name = f"{evaluation.model}-{evaluation.dataset}-{evaluation.split}"
-    pictures = sorted(Path(evaluation.report).glob("*.png"))
+    pictures = sorted(path for path in Path(evaluation.report).iterdir() if path.suffix in (".png", ".jpg"))
     show(text, f"evaluation-{name}", f"{evaluation.model} on {evaluation.dataset} {evaluation.split}", pictures)
     show_table(evaluation.per_concept, f"concepts-{name}", "Per concept")

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from prefect import get_run_logger, task
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.runtime.faults import Fault
@@ -17,11 +16,12 @@ from tasks.data import formats
 from tasks.data.account import Ingested, account, counts, told
 from tasks.data.commit import point, stage
 from tasks.data.dataset import folder_of, named_dataset
-from tasks.data.draft import Draft, draft, mended, placed, remember_splits, within
+from tasks.data.draft import Draft, current, draft, mended, placed, remember_splits, within
 from tasks.data.formats.source import Source
 from tasks.data.split import shares
 from tasks.data.store import build, heading, lines, read_rows, record, swap, tidy, write_json, write_rows
-from tasks.data.version import folder_version, versions
+from tasks.data.version import folder_version, verify, versions
+from tasks.page import log, show, show_table
 from tasks.workspace import root
 
 
@@ -78,18 +78,29 @@ def read(request: Request) -> Source:
 def check(request: Request, source: Source) -> Draft:
     """Look at every picture and box; write what is left out and what was mended into CSV files.
 
-    Raises Fault when more than the tolerated share is left out.
+    A retry's rows are written when its version is recorded: until then those before it are the true ones, and
+    likely its own input.  Raises Fault when more than the tolerated share is left out.
     """
     if request.retry:
-        rows = read_rows(Path(request.retry))
-        drafted = mended(named_dataset(request.dataset), source, rows)
+        drafted = _retried(request, source)
     else:
         drafted = draft(request.dataset, source)
-    folder = record(request.dataset)
-    write_rows(folder / "rejected.csv", drafted.rejected)
-    write_rows(folder / "repaired.csv", drafted.repaired)
-    within(drafted, request.tolerance, folder / "rejected.csv")
+        _keep_rows(drafted)
+    within(drafted, request.tolerance, record(request.dataset) / "rejected.csv")
     return drafted
+
+
+def _retried(request: Request, source: Source) -> Draft:
+    """What a retry makes of the dataset. Raises Fault when that is not the version which data.dvc names."""
+    verify(request.dataset)
+    rows, before = read_rows(Path(request.retry)), record(request.dataset) / "rejected.csv"
+    return mended(named_dataset(request.dataset), source, rows, read_rows(before) if before.exists() else ())
+
+
+def _keep_rows(draft: Draft) -> None:
+    """Write what was left out and what was mended where people look for it."""
+    write_rows(record(draft.name) / "rejected.csv", draft.rejected)
+    write_rows(record(draft.name) / "repaired.csv", draft.repaired)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="split")
@@ -106,7 +117,8 @@ def write(draft: Draft) -> str:
     same = _text(place / "dataset.yaml") == head and _text(place / "annotations.jsonl") == lines(draft.annotations)
     if same and folder_version(place) == versions().get(draft.name):
         return ""
-    return str(build(draft.name, head, draft.annotations, {c.annotation.image: c.file for c in draft.images}))
+    files = {image.annotation.image: image.file for image in draft.images}
+    return str(build(draft.name, head, draft.annotations, files, {entry.sha256 for entry in current(draft.name)}))
 
 
 @task(cache_policy=NO_CACHE, task_run_name="version")
@@ -114,7 +126,9 @@ def version(request: Request, draft: Draft, format: str, built: str) -> Ingested
     """Put the files into DVC's cache, the dataset into its place, and its version into data.dvc."""
     staged = stage(draft.name, Path(built) if built else None, request.forget)
     found = point(staged, partial(swap, draft.name) if built else None)
-    tidy(draft.name)
+    if request.retry:
+        _keep_rows(draft)
+    tidy()
     remember_splits(draft.name, draft.annotations)
     asked = {"source": request.source, "format": format, "dataset_version": found.dataset_version}
     write_json(record(draft.name) / "ingest.json", asked)
@@ -124,10 +138,10 @@ def version(request: Request, draft: Draft, format: str, built: str) -> Ingested
 @task(cache_policy=NO_CACHE, task_run_name="report")
 def report(ingested: Ingested, draft: Draft) -> None:
     """Show in the Prefect UI what came in, by split and concept, and what did not, with the reasons."""
-    key = re.sub(r"[^a-z0-9]+", "-", f"ingest-{ingested.dataset}".lower()).strip("-")
-    create_table_artifact(counts(draft), key=f"{key}-concepts", description=f"{ingested.dataset} by split and concept")
-    create_markdown_artifact(told(ingested, draft), key=key, description=f"ingest of {ingested.dataset}")
-    get_run_logger().info(ingested.sentence())
+    name = f"ingest-{ingested.dataset}"
+    show_table(counts(draft), f"{name}-concepts", f"{ingested.dataset} by split and concept")
+    show(told(ingested, draft), name, f"ingest of {ingested.dataset}")
+    log(ingested.sentence())
 
 
 def _text(path: Path) -> str:

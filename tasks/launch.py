@@ -14,12 +14,13 @@ from typing import Any
 import psutil
 
 from models.runtime.faults import Fault
-from tasks.background import alone, turn_logs
+from tasks.background import addresses, alone, turn_logs
 from tasks.processes import TOKEN, end_all
-from tasks.supervisor import log_file
+from tasks.supervisor import log_file, write_state
 from tasks.workspace import root, state
 
 PATIENCE_SECONDS = 180.0  # a cold start takes 20 s on 2 busy cores, 6 s of them the creation of Prefect's database
+SUPERVISOR = (sys.executable, "-m", "tasks.background")
 
 Say = Callable[[str], None]
 
@@ -42,16 +43,18 @@ def content() -> dict[str, Any]:
 
 
 def launch(wanted: tuple[str, ...], owner: int, say: Say) -> bool:
-    """Start the supervisor unless there is one for all that is wanted. Whether one was started."""
+    """Start the supervisor unless there is one. Whether one was started.
+
+    Raises Fault when there is one with other settings, or without something that is wanted: it may be at work.
+    """
     (state() / "logs").mkdir(parents=True, exist_ok=True)
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
     with (state() / "launch.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two commands at once: one launches, the other finds
         if supervised():
-            running = content().get("services", {})
-            if not running or set(wanted) <= set(running):
-                return False
-        stop()
+            _compare(wanted, content())
+            return False
+        stop()  # what a killed one left
         turn_logs()
         say(f"starting in the background: {', '.join(wanted)}")
         _spawn(wanted, owner)
@@ -78,10 +81,24 @@ def wait_for(names: tuple[str, ...], say: Say) -> dict[str, Any]:
         late = next(iter(sorted(here - ready)), "supervisor")
         if not supervised():
             failed = next((name for name in services if services[name]["condition"] == "failed"), late)
-            raise Fault(f"{failed} did not come up: {_tail(failed)}")
+            raise Fault(f"{failed} did not come up: {tail(failed)}")
         if time.monotonic() > deadline:
-            raise Fault(f"{late} does not answer after {PATIENCE_SECONDS:.0f} s: {_tail(late)}")
+            raise Fault(f"{late} does not answer after {PATIENCE_SECONDS:.0f} s: {tail(late)}")
         time.sleep(0.1)
+
+
+def outcome(name: str, before: int = -1) -> str:
+    """Wait until a service that runs once has ended, more often than `before`; how: `done`, `failed`.
+
+    What it is doing when the supervisor ends or patience does; empty when there is no such service.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (found := content().get("services", {}).get(name)) is not None:
+        ended = found["condition"] in ("done", "failed") and found["restarts"] > before
+        if ended or time.monotonic() > deadline or not supervised():
+            return str(found["condition"])
+        time.sleep(0.1)
+    return ""
 
 
 def stop() -> None:
@@ -95,6 +112,23 @@ def stop() -> None:
     (state() / "servers.json").unlink(missing_ok=True)
 
 
+def _compare(wanted: tuple[str, ...], running: dict[str, Any]) -> None:
+    """Raises Fault unless the running supervisor was started with these settings and has all that is wanted."""
+    was = running.get("addresses", {})
+    other = [
+        f"{name} was {was.get(name) or 'not set'}, is {given or 'not set'} now"
+        for name, given in addresses().items()
+        if was.get(name, "") != given
+    ]
+    services = running.get("services") or wanted  # empty: it is about to start them
+    other += [f"without {name}" for name in wanted if name not in services and not other]
+    if other:
+        raise Fault(
+            f"the servers were started with other settings ({'; '.join(other)}): "
+            "`sightline down` first (it ends their runs too), or set these as they were"
+        )
+
+
 def _spawn(wanted: tuple[str, ...], owner: int) -> None:
     code = str(Path(__file__).resolve().parents[1])
     paths = [code, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -104,7 +138,9 @@ def _spawn(wanted: tuple[str, ...], owner: int) -> None:
         "SIGHTLINE_ROOT": str(root()),
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),  # the root may be a folder of data alone
     }
-    command = [sys.executable, "-m", "tasks.background", *wanted, "--owner", str(owner)]
+    # Before there is a process with this token: who is killed here leaves nothing that `stop` would not find.
+    write_state(state(), {"token": environment[TOKEN], "supervisor": 0, "addresses": addresses(), "services": {}})
+    command = [*SUPERVISOR, *wanted, "--owner", str(owner)]
     with log_file(state(), "supervisor").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -116,9 +152,9 @@ def _spawn(wanted: tuple[str, ...], owner: int) -> None:
             start_new_session=True,  # it outlives the terminal
         )
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while content().get("token") != environment[TOKEN]:
+    while not content().get("services"):
         if process.poll() is not None or time.monotonic() > deadline:
-            raise Fault(f"the servers' supervisor did not start: {_tail('supervisor')}")
+            raise Fault(f"the servers' supervisor did not start: {tail('supervisor')}")
         time.sleep(0.05)
     process.returncode = 0  # not ours to wait for: Python would warn that it still runs
 
@@ -136,7 +172,7 @@ def _stop_supervisor(last: dict[str, Any]) -> None:
         return
 
 
-def _tail(name: str) -> str:
+def tail(name: str) -> str:
     """Where a log is, and its end."""
     log = log_file(state(), name)
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []

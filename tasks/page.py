@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import logging
 import re
 from collections.abc import Sequence
@@ -44,5 +45,6 @@ def _embedded(picture: Path) -> str:
 
 
 def _key(name: str) -> str:
-    """Prefect's artifact keys are lower-case letters, digits and dashes."""
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    """Prefect's artifact keys are lower-case letters, digits and dashes; a hash stands for what other letters say."""
+    key = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return key if name.isascii() else f"{key}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".strip("-")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
 from models.parameters import Parameters, parameters
+from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
 
@@ -19,17 +20,28 @@ SOURCES = ("models/*.py", "models/runtime/*.py", "tasks/data/loading.py", "tasks
 
 
 class PinnedDataset(BaseModel):
-    """A dataset at one version, and the folder where it lies."""
+    """A dataset at one version, and the folder where it lies.
+
+    labels: digest of its concepts and annotations, which hold the sha256 of every picture; empty: not checked.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     version: str
     folder: str
+    labels: str = ""
 
     def open(self) -> Dataset:
-        """Its images, concepts and annotations."""
-        return open_dataset(Path(self.folder), self.version)
+        """Its images, concepts and annotations. Raises Fault when an ingest has put another version in its place."""
+        folder = Path(self.folder)
+        if self.labels and labels_digest(folder) != self.labels:
+            raise Fault(
+                f"{folder}: was ingested anew since this run began, which is about {self.version}. Nothing is lost: "
+                f"`sightline dataset checkout {self.name}@{self.version} FOLDER` brings that version back, and what is "
+                "run on FOLDER goes on where this stopped; or run it again on the new version."
+            )
+        return open_dataset(folder, self.version)
 
 
 def pin(dataset: str) -> PinnedDataset:
@@ -42,7 +54,17 @@ def pin(dataset: str) -> PinnedDataset:
     checked_out = "/" in dataset and (folder / "dataset.yaml").is_file()
     opened = open_dataset(folder.resolve()) if checked_out else named_dataset(dataset)
     version = folder_version(opened.folder) if checked_out else verify(opened.name)
-    return PinnedDataset(name=opened.name, version=version, folder=str(opened.folder))
+    return PinnedDataset(
+        name=opened.name, version=version, folder=str(opened.folder), labels=labels_digest(opened.folder)
+    )
+
+
+def labels_digest(folder: Path) -> str:
+    """Of a dataset's concepts and annotations, 32 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in ("dataset.yaml", "annotations.jsonl"):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()[:32]
 
 
 class TrainingPlan(BaseModel):

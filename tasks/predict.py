@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -55,12 +56,27 @@ def shards(pictures: list[Path]) -> Iterator[tuple[int, list[Path]]]:
 
 def output_folder(version: Version, given: str) -> Path:
     """The folder asked for, or a new one under `predictions/`. Raises Fault when it holds predictions already."""
-    named = f"{version.name}-{version.number}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = Path(given) if given else root() / "predictions" / named
+    if not given:
+        return _new_folder(root() / "predictions", f"{version.name}-{version.number}-{datetime.now():%Y%m%d-%H%M%S}")
+    folder = Path(given)
     if (folder / "predictions.jsonl").exists():
         raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
+    if (folder / "parts").exists():  # an interrupted prediction's
+        for left in ("parts", "drawn"):
+            shutil.rmtree(folder / left, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def _new_folder(place: Path, name: str) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    for number in count(2):
+        try:
+            (place / name).mkdir()
+            return place / name
+        except FileExistsError:  # another prediction of this second
+            name = f"{name.split('_')[0]}_{number}"
+    raise AssertionError("count has no end")
 
 
 def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
@@ -100,10 +116,9 @@ def predict_shard(
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("w", encoding="utf-8") as file:
         for path, image, answer in answers(ready, pictures, "predicting", rejected):
-            kept = at_least(answer, least)
-            file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
+            file.write(json.dumps(_line(version, path, image, answer, least), ensure_ascii=False) + "\n")
             if draw:
-                _draw(path, image, kept, folder / "drawn")
+                _draw(path, image, at_least(answer, least), folder / "drawn")
     count = len(pictures) - len(rejected)
     log(f"{count} pictures answered, {len(rejected)} could not be read")
     return Shard(file=str(part), images=count, rejected=rejected)
@@ -116,12 +131,10 @@ def _line(version: Version, path: Path, image: Image.Image, answer: Concepts | R
         "height": image.height,
         "model": str(version),
         "dataset_version": version.dataset_version,
-        "regions" if isinstance(answer, Regions) else "concepts": _rows(answer, least),
+        "regions" if isinstance(answer, Regions) else "concepts": [
+            row for row in answer.rows() if row["score"] >= least
+        ],
     }
-
-
-def _rows(answer: Concepts | Regions, least: float) -> list[dict[str, Any]]:
-    return [row for row in answer.rows() if isinstance(answer, Regions) or row["score"] >= least]
 
 
 def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Path) -> None:

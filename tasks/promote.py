@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
@@ -11,11 +12,15 @@ from pydantic import BaseModel, ConfigDict
 from models.runtime.faults import Fault
 from tasks.answers import predictor
 from tasks.app import Gate
+from tasks.data.annotations import Annotation
+from tasks.data.dataset import Dataset
 from tasks.evaluate import Evaluation, answered, measured
-from tasks.metrics.compare import HEADLINE, compare
+from tasks.metrics.compare import Report, compare
 from tasks.page import log, show
 from tasks.plan import PinnedDataset
 from tasks.registry import CHAMPION, Version, note, set_alias, trained_on, versions
+
+BY_HAND = "In MLflow, the alias `champion` can be given to it by hand."
 
 
 class Promotion(BaseModel):
@@ -36,14 +41,15 @@ class Promotion(BaseModel):
 @task(cache_policy=NO_CACHE, task_run_name="promote {candidate}")
 def promote(candidate: Version, evaluation: Evaluation, dataset: PinnedDataset, gate: Gate) -> Promotion:
     """Make the candidate champion if it is better than the champion on images that neither was trained on."""
-    metric = gate.metric or HEADLINE[dataset.open().task]
+    metric = gate.metric or evaluation.headline
     if metric not in evaluation.metrics:
         raise Fault(f"gate: there is no metric {metric!r} here. There are: {', '.join(sorted(evaluation.metrics))}.")
     champion = next((entry for entry in versions(candidate.name) if CHAMPION in entry.aliases), None)
     decision = _decide(candidate, champion, evaluation, dataset, gate, metric)
     if decision.promoted:
         set_alias(candidate, CHAMPION)
-    note(candidate, promotion=decision.why)
+    if decision.champion != str(candidate) or decision.promoted:  # the sentence of its promotion stays
+        note(candidate, promotion=decision.why)
     log(decision.why)
     heading = "Promoted" if decision.promoted else "Not promoted"
     show(f"# {heading}\n\n{decision.why}\n", f"promotion-{candidate.name}", "The gate's decision")
@@ -68,15 +74,21 @@ def _decide(
         images=evaluation.images,
         why="",
     )
+    if champion and champion.number == candidate.number:
+        return answer.model_copy(update={"why": f"{candidate} is the champion already: {metric} {score:.4f}."})
     if score < gate.minimum:
         why = f"{candidate} stays: its {metric} of {score:.4f} is below the gate's minimum of {gate.minimum:.4f}."
         return answer.model_copy(update={"why": why})
     if champion is None:
         why = f"{candidate} is the first champion of {candidate.name}: {metric} {score:.4f}."
         return answer.model_copy(update={"why": why, "promoted": True, "champion": str(candidate)})
-    if champion.number == candidate.number:
-        return answer.model_copy(update={"why": f"{candidate} is the champion already: {metric} {score:.4f}."})
     return answer.model_copy(update=_duel(candidate, champion, dataset, gate, metric, evaluation.split))
+
+
+def _measured(version: Version, dataset: Dataset, images: Sequence[Annotation]) -> Report:
+    ready = predictor(version)
+    found = answered(ready, dataset, images, f"{version} on {len(images)} images")
+    return measured(ready.card, images, found, None)
 
 
 def _duel(
@@ -89,12 +101,11 @@ def _duel(
     if not fair:
         why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."
         return {"images": 0, "why": why}
-    reports = []
-    for version in (champion, candidate):
-        ready = predictor(version)
-        found = answered(ready, opened, fair, f"{version} on {len(fair)} images")
-        reports.append(measured(ready.card, fair, found, None))
-    duel = compare(reports[0], reports[1], metric)
+    try:
+        duel = compare(_measured(champion, opened, fair), _measured(candidate, opened, fair), metric)
+    except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
+        why = f"{candidate} stays: it cannot be compared with {champion}. {fault} {BY_HAND}"
+        return {"images": len(fair), "why": why}
     better = duel.better and abs(duel.difference) >= gate.min_improvement
     needed = f" It had to be better by {gate.min_improvement:g}." if gate.min_improvement else ""
     verb = "takes the place of" if better else "does not replace"

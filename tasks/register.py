@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import cast
 
 import mlflow
+from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
@@ -30,7 +31,7 @@ from tasks.metrics.detection import best_threshold
 from tasks.page import log
 from tasks.plan import TrainingPlan
 from tasks.pyfunc import runtime
-from tasks.registry import CHALLENGER, Version, client, note, resolve, set_alias, trained
+from tasks.registry import CHALLENGER, Version, artifacts_at, client, resolve, set_alias, trained, versions
 from tasks.train import Checkpoint, discard
 
 RUNTIME = Path(__file__).resolve().parents[1] / "models" / "runtime"
@@ -44,14 +45,17 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
     held = trained(plan.name, plan.digest)
     if held is not None:
         log(f"{held} holds this very training")
-        return held
+        if not any(CHALLENGER in entry.aliases for entry in versions(plan.name)):  # killed before it got it
+            set_alias(held, CHALLENGER)
+        return resolve(str(held))
     dataset = plan.dataset.open()
     predictor = predictor_of(plan, checkpoint, dataset)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = write_version(predictor, dataset, Path(scratch) / "version")
+        folder = write_version(predictor, dataset, Path(scratch) / "version", started_from(plan))
         logged = _log(plan, checkpoint, folder, predictor.card)
-        read_back(Path(mlflow.artifacts.download_artifacts(f"{logged}/artifacts/version")), predictor, dataset)
-    version = _enter(plan, checkpoint, predictor.card)
+        stored = f"{logged.artifact_location}/artifacts/version"
+        read_back(artifacts_at(stored, Path(scratch) / "stored"), predictor, dataset)
+    version = _enter(plan, checkpoint, predictor.card, logged.model_id)
     discard(plan)
     log(f"registered {version}")
     return version
@@ -88,12 +92,21 @@ def _answering(given) -> dict:
     return {"exclusive": given.concepts_mutually_exclusive}
 
 
-def write_version(predictor: Predictor, dataset: Dataset, folder: Path) -> Path:
-    """Weights, card, a copy of the runtime and the digests of the images learned from, in one folder."""
+def started_from(plan: TrainingPlan) -> frozenset[str]:
+    """sha256 of the images that the weights it started from were learned from, where those are a version's."""
+    beside = Path(plan.parameters.weights).with_name("trained_on.txt")
+    return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
+
+
+def write_version(predictor: Predictor, dataset: Dataset, folder: Path, earlier: frozenset[str]) -> Path:
+    """Weights, card, a copy of the runtime and the digests of the images learned from, in one folder.
+
+    earlier: digests of images that its weights had seen before this training.
+    """
     predictor.save(folder)
     shutil.copytree(RUNTIME, folder / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
-    seen = sorted({entry.sha256 for entry in dataset.annotations if entry.split in ("train", "val")})
-    (folder / "trained_on.txt").write_text("\n".join(seen) + "\n", encoding="utf-8")
+    seen = earlier | {entry.sha256 for entry in dataset.annotations if entry.split in ("train", "val")}
+    (folder / "trained_on.txt").write_text("\n".join(sorted(seen)) + "\n", encoding="utf-8")
     return folder
 
 
@@ -107,8 +120,8 @@ def read_back(folder: Path, predictor: Predictor, dataset: Dataset) -> None:
         raise Fault(f"{folder}: the stored version answers otherwise than the one trained. Nothing was registered.")
 
 
-def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -> str:
-    """Log the version under its training run; answers where its files lie."""
+def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -> LoggedModel:
+    """Log the version under its training run."""
     with mlflow.start_run(run_id=checkpoint.run), warnings.catch_warnings():
         # The signature is ours and the version is read back below: an example adds nothing to either.
         warnings.filterwarnings("ignore", ".*input example was not provided.*")
@@ -120,9 +133,7 @@ def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
             metadata={"sightline": ports(card)},
         )
-    checkpoint_model = client().get_logged_model(info.model_id)
-    client().set_tag(checkpoint.run, "logged_model", info.model_id)
-    return checkpoint_model.artifact_location
+    return client().get_logged_model(info.model_id)
 
 
 def signature(card: Card) -> ModelSignature:
@@ -149,7 +160,7 @@ def ports(card: Card) -> dict:
     }
 
 
-def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card) -> Version:
+def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card, logged: str) -> Version:
     """The last step: the registry's row, its tags, and the alias `challenger`."""
     registry = client()
     try:
@@ -157,7 +168,6 @@ def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card) -> Version:
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    logged = registry.get_run(checkpoint.run).data.tags["logged_model"]
     tags = {
         "plan": plan.digest,
         "type": card.type,
@@ -165,12 +175,11 @@ def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card) -> Version:
         "dataset": card.dataset,
         "dataset_version": card.dataset_version,
         "training_seconds": str(checkpoint.seconds),
+        "threshold": str(card.threshold),
         "concepts": json.dumps(card.concepts, ensure_ascii=False),
     }
     entry = registry.create_model_version(
         plan.name, f"models:/{logged}", run_id=checkpoint.run, tags=tags, model_id=logged
     )
-    version = resolve(f"{plan.name}/{entry.version}")
-    set_alias(version, CHALLENGER)
-    note(version, threshold=card.threshold)
-    return resolve(str(version))
+    registry.set_registered_model_alias(plan.name, CHALLENGER, entry.version)
+    return resolve(f"{plan.name}/{entry.version}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from tasks.tracking_store import prepare_store
 from tasks.workspace import state
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+MEASURED = re.compile(r"(train|val|test)\.")
+NUMBER = re.compile(r"-?\d[\d.e+-]*$")  # other tags of such names are other people's
 
 
 class Version(BaseModel):
@@ -26,6 +31,7 @@ class Version(BaseModel):
     aliases: that point at it now.  type, template, dataset, dataset_version: of its card.
     milliseconds: from file to answer, an image, when it was last measured.
     logged_model: MLflow's id of its artifacts.  metrics: measured ones, `<split>.<metric>`.
+    created: when it was registered, ISO 8601 in UTC.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -102,9 +108,26 @@ def trained(name: str, plan: str) -> Version | None:
 
 
 def artifacts(version: Version) -> Path:
-    """The folder with a version's card, weights, runtime and training images, on this disk."""
-    where = f"{client().get_logged_model(version.logged_model).artifact_location}/artifacts/version"
-    return Path(mlflow.artifacts.download_artifacts(where, dst_path=_downloads(where, version)))
+    """The folder with a version's card, weights, runtime and training images, on this disk.
+
+    From a server elsewhere it is brought here once. Raises Fault for a model that was not registered here.
+    """
+    try:
+        logged = client().get_logged_model(version.logged_model)
+    except MlflowException as error:
+        raise Fault(f"{version}: its files are not where the registry says ({error.message})") from None
+    return artifacts_at(f"{logged.artifact_location}/artifacts/version", state() / "downloads" / logged.model_id)
+
+
+def artifacts_at(where: str, folder: Path) -> Path:
+    """The files at an address of MLflow's: where they lie if that is this disk, else brought into `folder`."""
+    if ":/" not in where or where.startswith("file:"):
+        return Path(mlflow.artifacts.download_artifacts(where))
+    if not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as beside, contextlib.suppress(FileExistsError):
+            Path(mlflow.artifacts.download_artifacts(where, dst_path=beside)).rename(folder)
+    return folder
 
 
 def card(version: Version) -> Card:
@@ -126,16 +149,7 @@ def note(version: Version, **tags: Any) -> None:
     """Write tags on a version."""
     registry = client()
     for key, value in tags.items():
-        registry.set_model_version_tag(version.name, str(version.number), key.replace("__", "."), str(value))
-
-
-def _downloads(where: str, version: Version) -> str | None:
-    """None where the artifacts are files here: they are read where they lie. Else a folder of this workspace."""
-    if ":/" not in where or where.startswith("file:"):
-        return None
-    folder = state() / "downloads" / version.name / str(version.number)
-    folder.mkdir(parents=True, exist_ok=True)
-    return str(folder)
+        registry.set_model_version_tag(version.name, str(version.number), key, str(value))
 
 
 def _aliases(registry: MlflowClient, name: str) -> dict[str, int]:
@@ -161,14 +175,14 @@ def _version(registry: MlflowClient, name: str, number: int, aliases: dict[str, 
 
 def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
     tags, number = entry.tags, int(entry.version)
-    metrics = {key: float(value) for key, value in tags.items() if key.split(".")[0] in ("train", "val", "test")}
+    metrics = {key: float(value) for key, value in tags.items() if MEASURED.match(key) and NUMBER.match(value)}
     return Version(
         name=entry.name,
         number=number,
         aliases=tuple(sorted(alias for alias, held in aliases.items() if held == number)),
         logged_model=str(entry.source).removeprefix("models:/"),
         run=entry.run_id or "",
-        created=f"{entry.creation_timestamp}",
+        created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
         metrics=metrics,
         training_seconds=float(tags.get("training_seconds", 0)),
         milliseconds=float(tags.get("milliseconds", 0)),

@@ -1,4 +1,4 @@
-"""A report as people read it: tables in Markdown and in a terminal, files in a folder."""
+"""A report as people read it: tables in Markdown, files in a folder."""
 
 from __future__ import annotations
 
@@ -10,31 +10,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.drawing import contact_sheet, draw, labelled
 from tasks.files import write
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report, total
-from tasks.metrics.detection import worst
-from tasks.plots import plot_report, plot_training
-from tasks.style import short
+from tasks.plots import plot_report
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from tasks.evaluate import Evaluation
-
-__all__ = [
-    "contact_sheet",
-    "draw",
-    "labelled",
-    "markdown",
-    "plot_report",
-    "plot_training",
-    "save",
-    "show",
-    "side_by_side",
-    "worst",
-]
 
 # The names of a summary as people say them, in the order in which they are read.
 SAID = {
@@ -81,7 +63,7 @@ SHORT = {
 }
 
 
-def markdown(report: Report, title: str = "Evaluation") -> str:
+def markdown(report: Report, title: str) -> str:
     """The report as Markdown: headline, notes, the numbers of the whole, the concepts."""
     lines = [f"# {title}", "", _headline(report), ""]
     if report.notes:
@@ -91,12 +73,12 @@ def markdown(report: Report, title: str = "Evaluation") -> str:
     return "\n".join(lines) + "\n"
 
 
-def save(report: Report, folder: Path, title: str = "Evaluation") -> list[Path]:
+def save(report: Report, folder: Path, title: str) -> list[Path]:
     """Write report.json (undefined is null), per_concept.csv, report.md and the plots. Returns their paths."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(report.per_concept[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_plain(row) for row in report.per_concept)
+    writer.writerows(plain(row) for row in report.per_concept)
     return [
         write(folder / "report.json", json.dumps(_content(report, title), indent=1, ensure_ascii=False) + "\n"),
         write(folder / "per_concept.csv", text.getvalue()),
@@ -105,39 +87,22 @@ def save(report: Report, folder: Path, title: str = "Evaluation") -> list[Path]:
     ]
 
 
-def show(report: Report, console: Console, title: str = "Evaluation") -> None:
-    """Print the report in a terminal."""
-    from rich.box import SIMPLE
-    from rich.markup import escape
-    from rich.table import Table
-
-    console.print(f"[bold]{escape(title)}[/]: {escape(_headline(report))}")
-    columns = [column for column in report.per_concept[0] if column not in ("Concept", "Total Predicted")]
-    table = Table(box=SIMPLE, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    table.add_column("Concept", no_wrap=True)
-    for column in columns:
-        table.add_column(SHORT.get(column, column), justify="right", no_wrap=True)
-    for row in report.per_concept:
-        table.add_row(escape(short(row["Concept"], 16)), *(_text(row[column]) for column in columns))
-    whole = _totals(report)
-    table.add_section()
-    table.add_row("all", *(_text(whole[column]) for column in columns), style="bold")
-    console.print(table)
-    for note in report.notes:
-        console.print(f"[yellow]note[/]: {escape(note)}")
-
-
 def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """One row a model, all concepts together, under the columns people know; undefined is None."""
-    return [_plain(total(one.model, one.metrics, one.per_concept)) for one in evaluations]
+    """One row a model, all concepts together, under the columns people know; undefined is None.
+
+    Seen in training: of how many images a model has no held-out answer, so that it may only look better.
+    """
+    return [
+        plain(total(one.model, one.metrics, one.per_concept)) | {"Seen in training": one.seen_in_training}
+        for one in evaluations
+    ]
 
 
 def _headline(report: Report) -> str:
     """The number that counts, with its interval, and what it was measured on."""
     summary, on = report.summary, f"{report.images} images"
-    name, said = "accuracy", "accuracy"
+    name, said = report.headline, SAID[report.headline]
     if not isinstance(report, ClassificationReport):
-        name, said = "map_50", "mAP at IoU .50"
         on += f" with {summary['boxes']} boxes; counts from a score of {report.threshold:g}, at IoU {report.iou:g}"
     elif not report.exclusive:
         on += f"; counts from a score of {report.threshold:g}"
@@ -150,32 +115,39 @@ def _headline(report: Report) -> str:
 def _totals(report: Report) -> dict[str, Any]:
     """The row of all concepts together; a blank where it would be no mean or sum."""
     row = total("", report.summary, report.per_concept)
-    mean = {"Average Precision": report.summary.get("macro_average_precision", math.nan)}
-    return {column: (mean | row).get(column) for column in report.per_concept[0] if column != "Concept"}
+    return {column: row.get(column) for column in report.per_concept[0] if column != "Concept"}
 
 
 def _summary(report: Report) -> list[tuple[str, Any]]:
-    """The numbers of the whole by what people call them."""
-    return [(said, report.summary[name]) for name, said in SAID.items() if name in report.summary]
+    """The numbers of the whole by what people call them, the one that counts first."""
+    names = dict.fromkeys([report.headline, *SAID])
+    return [(SAID[name], report.summary[name]) for name in names if name in report.summary]
 
 
 def _content(report: Report, title: str) -> dict[str, Any]:
     """The report as JSON values."""
-    content = {"title": title, "task": report.task, "images": report.images, "threshold": report.threshold}
+    content: dict[str, Any] = {"title": title, "task": report.task, "headline": report.headline}
+    content |= {"images": report.images, "threshold": counted_from(report)}
     if isinstance(report, ClassificationReport):
         content["exclusive"] = report.exclusive
     else:
         content["iou"] = report.iou
     return content | {
         "concepts": list(report.concepts),
-        "summary": _plain(report.summary),
-        "per_concept": [_plain(row) for row in report.per_concept],
+        "summary": plain(report.summary),
+        "per_concept": [plain(row) for row in report.per_concept],
         "confusion": report.confusion.tolist(),
         "notes": list(report.notes),
     }
 
 
-def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+def counted_from(report: Report) -> float | None:
+    """From which score on something counts; None where that decides nothing: the highest score is the answer."""
+    exclusive = isinstance(report, ClassificationReport) and report.exclusive
+    return None if exclusive else report.threshold
+
+
+def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """The same with None for nan, which JSON does not know."""
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
 

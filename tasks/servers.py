@@ -5,15 +5,16 @@ import signal
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from models.runtime.faults import Fault
-from tasks.deployments import changed
-from tasks.launch import Say, content, launch, stop, supervised, wait_for
+from tasks.background import addresses
+from tasks.deployments import changed, follow_apps
+from tasks.launch import Say, content, launch, outcome, stop, supervised, tail, wait_for
 from tasks.supervisor import answers
-from tasks.tracking_store import prepare_store
 from tasks.workspace import settle, state
 
-__all__ = ["Servers", "connect", "down", "ensure", "prepare_store", "status", "up"]
+__all__ = ["Servers", "connect", "down", "ensure", "status", "up"]
 
 EVERYTHING = ("prefect", "mlflow", "worker")
 OURS = "SIGHTLINE_PREFECT_API"  # the address we put into PREFECT_API_URL: any other there is the user's own
@@ -25,6 +26,7 @@ class Servers:
 
     pids: by name, 0 where one is not running now.  started: whether this call started them.
     deployments: `ready`, `under way`, `failed`, or `none` where there is no worker.  logs: the folder.
+    notes: what `up` did to prefect.yaml, which apps it left as they are and why, why deploying failed.
     """
 
     prefect_ui: str
@@ -35,6 +37,7 @@ class Servers:
     started: bool = False
     deployments: str = "none"
     logs: Path = Path()
+    notes: tuple[str, ...] = ()
 
 
 def to_stderr(sentence: str) -> None:
@@ -46,33 +49,38 @@ def to_stderr(sentence: str) -> None:
 def up(say: Say = to_stderr) -> Servers:
     """Start the servers in the background, the worker too, and deploy what prefect.yaml names.
 
-    Returns when both servers answer; worker and deployments follow. Running servers are left as they are, and
-    what changed in prefect.yaml, flows/ or apps/ is deployed again. Raises Fault with the log of who fails.
+    Returns when both servers answer and all is deployed, or that failed. Running servers are left as they are, and
+    what changed in prefect.yaml, flows/ or apps/ is deployed again. Raises Fault with the log of who fails, and
+    when what runs was started with other settings.
     """
     settle()
+    _forget_ours()
+    notes = follow_apps()
     started = launch(_wanted(), 0, say)
     wait_for(("prefect", "mlflow"), say if started else _quietly)
+    _deploy(started, say)
     now = _read(started)
-    if not started and now.deployments in ("ready", "failed") and changed(now.prefect_api):
-        say("prefect.yaml, a flow or an app changed: deploying again in the background")
-        os.kill(now.supervisor, signal.SIGHUP)
-        return replace(now, deployments="under way")
-    if started and "worker" in now.pids:
-        say("the worker and the deployments follow in a few seconds")
-    return now
+    if now.deployments == "failed":
+        notes += (f"what prefect.yaml names could not be deployed, `sightline up` tries again: {tail('deployments')}",)
+    for note in notes:
+        say(note)
+    return replace(now, notes=notes)
 
 
 def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0) -> str:
     """The address of a Prefect API that answers, put into this process's settings; servers are started if needed.
 
     A PREFECT_API_URL that the user has set is used as it is, and nothing is started. Servers started here are
-    those of `up` (or `wanted` alone), and end with the process `owner` if one is given.
+    those of `up` (or `wanted` alone), and end with the process `owner` if one is given. Raises Fault when what
+    runs was started with other settings.
     """
     settle()
     given = os.environ.get("PREFECT_API_URL", "")
-    if given and (given != os.environ.get(OURS) or answers(f"{given}/health")):
+    if given and given == os.environ.get(OURS) and answers(f"{given}/health"):
         return given
-    os.environ.pop("PREFECT_API_URL", None)
+    _forget_ours()
+    if theirs := os.environ.get("PREFECT_API_URL"):
+        return theirs
     started = launch(wanted or _wanted(), owner, say)
     wait_for(("prefect",), say if started else _quietly)
     return _use(_read().prefect_api)
@@ -109,13 +117,40 @@ def down(say: Say = to_stderr) -> tuple[str, ...]:
     return running
 
 
+def _deploy(started: bool, say: Say) -> None:
+    """Wait until what prefect.yaml names is deployed, or that failed. Servers that ran already are told."""
+    if started:
+        say("deploying what prefect.yaml names")
+    ended = outcome("deployments") in ("done", "failed")
+    if ended and not started and supervised() and changed(_read().prefect_api):
+        say("prefect.yaml, a flow or an app changed, or could not be deployed: deploying again")
+        running = content()
+        os.kill(running["supervisor"], signal.SIGHUP)
+        outcome("deployments", running["services"]["deployments"]["restarts"])
+
+
 def _wanted() -> tuple[str, ...]:
     """What is not the user's own already."""
-    given = os.environ.get("PREFECT_API_URL", "")
-    theirs = {"prefect"} if given and given != os.environ.get(OURS) else set()
+    theirs = {"prefect"} if os.environ.get("PREFECT_API_URL") else set()
     if os.environ["MLFLOW_TRACKING_URI"].startswith("http"):
         theirs.add("mlflow")
     return tuple(name for name in EVERYTHING if name not in theirs)
+
+
+def _forget_ours() -> None:
+    """Addresses that `up` printed and somebody exported are no servers of the user's own: as if they were not set."""
+    ours = {_place(service["url"]) for service in content().get("services", {}).values() if service["url"]}
+    api = os.environ.get("PREFECT_API_URL", "")
+    if api == os.environ.get(OURS) or _place(api) in ours:
+        os.environ.pop("PREFECT_API_URL", None)
+    if _place(os.environ["MLFLOW_TRACKING_URI"]) in ours:
+        del os.environ["MLFLOW_TRACKING_URI"]
+        settle()
+
+
+def _place(url: str) -> str:
+    """Host and port."""
+    return urlsplit(url).netloc.replace("localhost", "127.0.0.1")
 
 
 def _quietly(_sentence: str) -> None:
@@ -136,13 +171,14 @@ def _read(started: bool = False) -> Servers:
     said = content()
     services = said.get("services", {})
     url = {name: service["url"] for name, service in services.items()}
-    api = f"{url['prefect']}/api" if "prefect" in url else os.environ.get("PREFECT_API_URL", "")
+    given = {**addresses(), **said.get("addresses", {})}  # where they run, it counts what they were started with
+    api = f"{url['prefect']}/api" if "prefect" in url else given["PREFECT_API_URL"]
     told = {"done": "ready", "failed": "failed"}
     deployments = services.get("deployments")
     return Servers(
         prefect_ui=api.removesuffix("/api"),
         prefect_api=api,
-        mlflow_ui=url.get("mlflow", os.environ["MLFLOW_TRACKING_URI"]),
+        mlflow_ui=url.get("mlflow", given["MLFLOW_TRACKING_URI"]),
         supervisor=said.get("supervisor", 0),
         pids={name: service["pid"] for name, service in services.items() if name != "deployments"},
         started=started,

@@ -5,6 +5,7 @@ days, so it stays small.
 """
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -26,6 +27,8 @@ from tasks.processes import SERVICE, end, end_all, orphans
 RESTARTS = 5  # of one service in a row, each after a longer pause; then something is wrong that a restart cannot mend
 STEADY_SECONDS = 300.0  # who lived so long starts counting anew
 SWEEP_SECONDS = 5.0  # between looks for orphans; a look costs 10 ms here
+
+NO_ANSWER = (OSError, http.client.HTTPException, ValueError)  # refused, an error status, half an answer, no JSON
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,14 @@ class Supervisor:
 
     token: in the environment of this process, so of all that it starts.  folder: gets servers.json, always
     whole, and logs/<service>.log.  owner: a process with whose end everything ends; 0: none.
+    addresses: the settings that the services were started with, for servers.json.
     """
 
-    def __init__(self, token: str, services: list[Service], folder: Path, owner: int = 0) -> None:
+    def __init__(
+        self, token: str, services: list[Service], folder: Path, owner: int = 0, addresses: dict[str, str] | None = None
+    ) -> None:
         self.token = token
+        self.addresses = addresses or {}
         self.folder = folder
         self.running = {service.name: Running(service) for service in services}
         self.owner = psutil.Process(owner) if owner else None
@@ -112,6 +119,7 @@ class Supervisor:
             for running in self.running.values():
                 if running.service.once and running.condition in ("done", "failed"):
                     running.condition = "waiting"
+                    running.restarts += 1  # who asked sees that what is done is done anew
         if time.monotonic() - self.swept > SWEEP_SECONDS:
             end(orphans(self.token), patience=2.0)
             self.swept = time.monotonic()
@@ -138,7 +146,7 @@ class Supervisor:
         service = running.service
         try:
             service.before()
-        except OSError as error:  # the start matters more
+        except NO_ANSWER as error:  # the start matters more
             sys.stderr.write(f"before {service.name}: {error}\n")
         descriptors = (service.listening.fileno(),) if service.listening else ()
         with log_file(self.folder, service.name).open("ab") as log:
@@ -190,8 +198,8 @@ class Supervisor:
             }
             for name, running in self.running.items()
         }
-        now = {"token": self.token, "supervisor": os.getpid(), "started": self.started, "fault": self.fault}
-        now["services"] = services
+        now: dict[str, Any] = {"token": self.token, "supervisor": os.getpid(), "addresses": self.addresses}
+        now |= {"started": self.started, "fault": self.fault, "services": services}
         if now != self.written:
             write_state(self.folder, now)
             self.written = now
@@ -216,7 +224,7 @@ def answers(url: str) -> bool:
     try:
         with DIRECT.open(url, timeout=1.0) as response:
             return bool(response.status == 200)
-    except OSError:  # refused, no answer yet, an error status
+    except NO_ANSWER:
         return False
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import platform
 import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import mlflow
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -71,18 +75,37 @@ def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
         faults.append(f"its labels are for {dataset.task}, and {plan.parameters.template} needs {wanted}")
     for split in ("train", "val"):
         if not dataset.split(split):
-            faults.append(f"its {split} split is empty")
+            faults.append(f"its {split} split is empty (ingest it under another name with --split 80/10/10)")
     given = plan.parameters
     if isinstance(given, ClassifierParameters) and given.concepts_mutually_exclusive and not dataset.exclusive:
         faults.append("some images have several concepts or none; set concepts_mutually_exclusive: false")
-    labelled = {name for entry in dataset.split("train") for name in (*entry.concepts, *entry.box_concepts)}
-    missing = [name for name in dataset.concepts if name not in labelled]
-    if missing:
-        faults.append(f"no training image shows {', '.join(missing)}")
-    if plan.type == "visual-classifier" and len(dataset.concepts) < 2:
-        faults.append("a classifier needs two concepts or more")
+    shown = len(dataset.concepts) - len(unseen(dataset))
+    if plan.type == "visual-classifier" and shown < 2:
+        faults.append(f"a classifier needs two concepts or more, and its training images show {shown}")
+    if plan.type == "visual-detector" and not shown:
+        faults.append("no training image has a box")
     if faults:
         raise Fault(f"dataset {dataset.name}: cannot train {plan.name}: {'; '.join(faults)}.")
+
+
+def unseen(dataset: Dataset) -> list[str]:
+    """Concepts that no training image shows: nothing can learn them."""
+    shown = {name for entry in dataset.split("train") for name in (*entry.concepts, *entry.box_concepts)}
+    return [name for name in dataset.concepts if name not in shown]
+
+
+@contextmanager
+def alone(plan: TrainingPlan) -> Iterator[None]:
+    """Only one process at a time trains and registers a plan; the next waits, and then finds the version there."""
+    folder = work_folder(plan)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log("another process is at this very training: waiting until it is done")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {plan.name}")
@@ -99,6 +122,8 @@ def train(plan: TrainingPlan) -> Checkpoint:
         return Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
     given = plan.parameters
     log(f"training {plan.name}: {given.template}, {given.epochs} epochs on {plan.dataset.name} {plan.dataset.version}")
+    for name in unseen(plan.dataset.open()):
+        log(f"no training image shows {name!r}: the model will not know it")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
     checkpoint = _fit(plan, folder)
@@ -131,16 +156,16 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     dataset = plan.dataset.open()
     kind = {"visual-classifier": Classifier, "visual-detector": Detector}[plan.type]
     run = start_run(plan, folder)
-    module = kind(plan.parameters, dataset.concepts)
     given = plan.parameters
-    batches = loader(dataset, "train", plan.type, given, vary=True)
-    unvaried = loader(dataset, "val", plan.type, given, vary=False)
     began = time.monotonic()
-    logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-    history = fit(module, batches, unvaried, given, folder, logger)
-    best = max(row[module.monitored] for row in history if module.monitored in row)
-    with mlflow.start_run(run_id=run):
+    with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
         mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
+        module = kind(plan.parameters, dataset.concepts)
+        batches = loader(dataset, "train", plan.type, given, vary=True)
+        unvaried = loader(dataset, "val", plan.type, given, vary=False)
+        logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
+        history = fit(module, batches, unvaried, given, folder, logger)
+        best = max(row[module.monitored] for row in history if module.monitored in row)
         mlflow.log_metrics({"best_" + module.monitored: best, "seconds": time.monotonic() - began})
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder):
@@ -159,7 +184,7 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
     """The MLflow run of a training: a new one with all that says what it does, or the interrupted one."""
     folder.mkdir(parents=True, exist_ok=True)
     noted = folder / "run.txt"
-    if noted.exists():
+    if noted.exists() and _active(noted.read_text(encoding="utf-8")):
         return noted.read_text(encoding="utf-8")
     with mlflow.start_run(experiment_id=experiment(plan.app or plan.name), run_name=f"train {plan.name}") as run:
         mlflow.log_params(plan.given)
@@ -186,11 +211,24 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
     return run.info.run_id
 
 
+def _active(run: str) -> bool:
+    """Whether MLflow still has a run: people delete them in its UI."""
+    try:
+        return client().get_run(run).info.lifecycle_stage == LifecycleStage.ACTIVE
+    except MlflowException:
+        return False
+
+
 def experiment(name: str) -> str:
-    """The id of the experiment of that name, made when there is none; its files under this workspace."""
+    """The id of the experiment of that name, made when there is none; its files under this workspace.
+
+    One that was deleted in MLflow's UI is brought back: its name cannot be had otherwise.
+    """
     registry = client()
     found = registry.get_experiment_by_name(name)
     if found is not None:
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            registry.restore_experiment(found.experiment_id)
         return found.experiment_id
     local = mlflow.get_tracking_uri().startswith("sqlite:")
     location = (state() / "mlartifacts" / name).as_uri() if local else None
@@ -201,14 +239,12 @@ def experiment(name: str) -> str:
 
 
 def git_revision() -> str:
-    """The commit this runs from, with `+` when files differ from it; empty outside git."""
-    asked = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"],
-        cwd=root(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The commit this runs from, with `+` when files differ from it; empty outside git and without it."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+    try:
+        asked = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return ""
     return asked.stdout.strip()
 
 

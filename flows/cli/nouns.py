@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import Json, aside, say, table
+from flows.cli.output import Json, aside, number, say, table
 from flows.cli.output import answer as reply
 from models.runtime.faults import Fault
+
+HELD_OUT = ("accuracy", "macro_average_precision", "map_50", "map")  # of a model, in the list
 
 
 def add_to(app: typer.Typer) -> None:
@@ -73,14 +76,19 @@ def dataset_list(json: Json = False) -> None:
     known, here = versions(), datasets()
     rows = []
     for name in sorted({*known, *here}):
-        opened = named_dataset(name) if name in here else None
+        opened, on_disk = None, "yes" if name in here else "no"
+        try:
+            opened = named_dataset(name) if name in here else None
+        except Fault as fault:
+            aside(str(fault))
+            on_disk = "at fault"
         rows.append(
             {
                 "dataset": name,
                 "task": opened.task if opened else None,
                 "images": len(opened) if opened else None,
                 "concepts": len(opened.concepts) if opened else None,
-                "on disk": "yes" if opened else "no",
+                "on disk": on_disk,
                 "version": known.get(name),
             }
         )
@@ -93,19 +101,25 @@ def dataset_show(name: Annotated[str, Argument(help="A dataset's name.")], json:
     """Counts by split and concept, sizes of images and boxes, twins."""
     from tasks.data.dataset import named_dataset
     from tasks.data.health import describe
+    from tasks.data.version import versions
 
-    summary = describe(named_dataset(name))
-    reply(summary, json, summary.text())
+    summary = describe(named_dataset(name, versions().get(name, "")))
+    reply(summary, json, f"{summary.text()}\nversion {summary.version or f'none: data.dvc does not name {name}'}")
 
 
 def dataset_check(name: Annotated[str, Argument(help="A dataset's name.")], json: Json = False) -> None:
-    """What is wrong with a dataset, and whether its files are those of its version."""
+    """What is wrong with a dataset, and whether its files are those of its version (exit code 1 when they are not)."""
     from tasks.data.dataset import named_dataset
     from tasks.data.health import problems
     from tasks.data.version import verify
 
     found = list(problems(named_dataset(name)))
-    version = verify(name)
+    try:
+        version = verify(name)
+    except Fault as fault:
+        found.append(str(fault))
+        reply({"dataset": name, "dataset_version": None, "problems": found}, json, "\n".join(found))
+        raise typer.Exit(1) from None
     human = "\n".join([*found, f"files on disk are version {version}"])
     reply({"dataset": name, "dataset_version": version, "problems": found}, json, human)
 
@@ -136,8 +150,9 @@ def dataset_checkout(
     name, _, digest = version.partition("@")
     if not digest:
         raise typer.BadParameter(f"{version!r}: write NAME@VERSION", param_hint="VERSION")
-    path = checkout(name, digest, folder)
-    reply({"dataset": name, "folder": path}, json, f"{path}\ntrain on it: sightline train --dataset {path} …")
+    path = checkout(name, digest, folder).resolve()  # as `train` takes it, wherever it is called from
+    how = f"train on it: sightline train --dataset {quote(str(path))} --template NAME"
+    reply({"dataset": name, "folder": path}, json, f"{path}\n{how}")
 
 
 def model_list(
@@ -154,7 +169,7 @@ def model_list(
             "template": entry.template,
             "dataset": entry.dataset,
             "dataset version": entry.dataset_version[:8],
-            **{key: entry.metrics.get(f"test.{key}") for key in ("accuracy", "map_50", "map")},
+            **{key: entry.metrics.get(f"test.{key}") for key in HELD_OUT},
         }
         for entry in versions(name)
     ]
@@ -173,7 +188,7 @@ def model_show(model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/num
 def _text(version, described) -> str:
     lines = [f"{version}  {' '.join('@' + alias for alias in version.aliases)}".rstrip(), described.template]
     lines += [f"trained on {version.dataset} {version.dataset_version}", f"concepts: {', '.join(described.concepts)}"]
-    lines += [f"  {name:<30}{value:>10.4f}" for name, value in sorted(version.metrics.items())]
+    lines += [f"  {name:<30}{number(name, value):>10}" for name, value in sorted(version.metrics.items())]
     lines += [f"  {name:<30}{value!s:>10}" for name, value in described.parameters.items()]
     return "\n".join([*lines, f'load it: mlflow.pyfunc.load_model("models:/{version}")'])
 

@@ -69,7 +69,9 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = Non
         drawn.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(_cell(row.get(name)) for name in names))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 240)
+    # A concept may be called `tool [left]` or `:smile:`: what is printed is what it is called.
+    width = None if sys.stdout.isatty() else 240
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
     with console.capture() as captured:
         console.print(drawn)
     return captured.get().rstrip("\n")
@@ -83,6 +85,13 @@ def _cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)
+
+
+def number(name: str, value: float) -> str:
+    """A metric's value: a count as it is, a fraction with four decimals. `name` may have its split before it."""
+    from tasks.metrics.compare import COUNTS
+
+    return f"{value:.0f}" if name.split(".")[-1] in COUNTS else f"{value:.4f}"
 
 
 def run(flow: Any, *given: Any, **named: Any) -> Any:

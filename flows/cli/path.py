@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import Json, answer, run, table
+from flows.cli.output import Json, answer, number, run, table
 
-Threshold = Annotated[float | None, Option(min=0, max=1, help="Least score that counts; default: the model's own.")]
+COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
+ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,7 +86,7 @@ def evaluate(
     model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")],
     dataset: Annotated[str, Option(help="Default: the one it was trained on.")] = "",
     split: Annotated[str, Option(help="train, val or test.")] = "test",
-    threshold: Threshold = None,
+    threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
     json: Json = False,
 ) -> None:
     """Measure a registered model on one split: numbers, tables, curves."""
@@ -97,10 +98,12 @@ def evaluate(
 
 def told(done) -> str:
     """An evaluation for a person to read."""
-    lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images, threshold {done.threshold:.2f})"]
+    at = "" if done.threshold is None else f", threshold {done.threshold:.2f}"
+    lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images{at})"]
     if done.seen_in_training:
         lines.append(f"{done.seen_in_training} of these images were seen in training: not held-out numbers")
-    lines += [f"  {name:<24}{value:>10.4f}" for name, value in done.metrics.items()]
+    headline_first = sorted(done.metrics.items(), key=lambda entry: entry[0] != done.headline)
+    lines += [f"  {name:<29}{number(name, value):>10}" for name, value in headline_first]
     return "\n".join([*lines, "", table([shortened(row) for row in done.per_concept]), "", f"report: {done.report}"])
 
 
@@ -118,16 +121,18 @@ def compare(
     json: Json = False,
 ) -> None:
     """Set several models' numbers on the same images side by side."""
+    if len(models) < 2:
+        raise typer.BadParameter(f"{models[0]} alone cannot be compared: name two or more", param_hint="MODELS")
     from flows.compare import compare as flow
 
     rows = run(flow, models, dataset, split)
-    answer({"rows": rows}, json, table(rows))
+    answer({"rows": rows}, json, table([shortened(row) for row in rows]))
 
 
 def predict(
     model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")],
     paths: Annotated[list[str], Argument(help="Files, folders or globs.")],
-    threshold: Threshold = None,
+    threshold: Annotated[float | None, Option(min=0, max=1, help=ANSWERED)] = None,
     output: Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")] = "",
     draw: Annotated[bool, Option("--draw", help="Also save every picture with its answer drawn on it.")] = False,
     json: Json = False,

@@ -43,7 +43,9 @@ def train(
     wanted = (given.get("parameters") or {}) | assignments(set or [])
     if template:
         wanted["template"] = template
-    if not dataset or "template" not in wanted:
+    if file:
+        _whole(file, dataset, wanted)
+    elif not dataset or "template" not in wanted:
         raise typer.BadParameter("give a train.yaml, or --dataset and --template")
     from models.catalog import template as entry
     from models.parameters import parameters
@@ -73,6 +75,14 @@ def read_file(path: Path) -> dict[str, Any]:
     if not isinstance(content.get("parameters") or {}, dict):
         raise Fault(f"{path}: parameters: a mapping is wanted (template: …, epochs: …), got {content['parameters']!r}")
     return content
+
+
+def _whole(file: Path, dataset: str, wanted: dict[str, Any]) -> None:
+    """Raises Fault when a file, with the options beside it, leaves out what no training can do without."""
+    if not dataset:
+        raise Fault(f"{file}: dataset is empty: fill it in, or add --dataset NAME")
+    if "template" not in wanted:
+        raise Fault(f"{file}: parameters has no template: fill it in, or add --template NAME")
 
 
 def assignments(given: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from torchvision.ops import batched_nms
 
 Found = tuple[Tensor, Tensor, Tensor]
 
-CANDIDATES = 1000  # kept before suppression: three times what any picture here shows, and quick on a CPU
+CANDIDATES = 1000  # kept before suppression, or ten times what may be answered: quick on a CPU
 
 
 def centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:
@@ -33,9 +33,10 @@ def surest(boxes: Tensor, scores: Tensor, score_threshold: float, nms_iou: float
     """
     places, labels = torch.nonzero(scores > score_threshold, as_tuple=True)
     sure = scores[places, labels]
-    if len(sure) > CANDIDATES:
+    most = max(CANDIDATES, 10 * max_detections)
+    if len(sure) > most:
         sure, order = sure.sort(descending=True, stable=True)
-        sure, order = sure[:CANDIDATES], order[:CANDIDATES]
+        sure, order = sure[:most], order[:most]
         places, labels = places[order], labels[order]
     near = boxes[places].float()
     kept = batched_nms(near, sure.float(), labels, nms_iou)[:max_detections]

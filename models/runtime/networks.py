@@ -34,7 +34,7 @@ def build(template: str, concepts: int, weights: str = "none", image_size: int =
         raise Fault(f"weights: a network starts from 'none' or 'pretrained', got {weights!r}")
     network = BUILDERS[template](concepts, image_size)
     if weights == "pretrained":
-        _start(network, _fetch(template))
+        copy_fitting(network, _fetch(template))
     return network
 
 
@@ -84,10 +84,12 @@ def _fetch(template: str) -> dict[str, Tensor]:
     return {prefix + name: tensor for name, tensor in state.items()}
 
 
-def _start(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Copy what fits; layers whose shape hangs on the number of concepts or the stem stay as they were made."""
+def copy_fitting(network: nn.Module, state: dict[str, Tensor]) -> int:
+    """Copy what fits by name and shape, and answer how many tensors did.
+
+    Layers whose shape hangs on the number of concepts or the stem stay as they were made.
+    """
     own = network.state_dict()
-    network.load_state_dict(
-        {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape},
-        strict=False,
-    )
+    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
+    network.load_state_dict(fitting, strict=False)
+    return len(fitting)

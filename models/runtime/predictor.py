@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import shorten
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -23,14 +22,6 @@ from .transform import canvas, fit, normalise, stack
 
 Picture = Path | str | bytes | np.ndarray | Image.Image
 FLOOR = 0.01  # regions less sure than this are never answered: too many to be of use
-
-
-class Answer(Protocol):
-    """Concepts or Regions: both give their rows."""
-
-    concepts: tuple[str, ...]
-
-    def rows(self) -> list[dict]: ...
 
 
 class Predictor:

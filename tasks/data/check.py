@@ -55,14 +55,14 @@ def check(labelled: Labelled, sizes: Mapping[str, tuple[int, int]] | None = None
 
     sizes: sha256 → (width, height) of pictures that were decoded whole before and need not be again.
     """
+    if not inside(labelled.name):
+        return _left_out(labelled, "its path leaves the source's folder")
     try:
         content = labelled.file.read_bytes()
     except FileNotFoundError:
         return _left_out(labelled, "missing: there is no such file")
     except OSError as error:
         return _left_out(labelled, f"cannot be read ({error.strerror})")
-    if not inside(labelled.name):
-        return _left_out(labelled, "its path leaves the source's folder")
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         width, height = (sizes or {}).get(sha256) or decode(content).size
@@ -85,21 +85,22 @@ def check(labelled: Labelled, sizes: Mapping[str, tuple[int, int]] | None = None
 
 
 def check_all(images: Sequence[Labelled], sizes: Mapping[str, tuple[int, int]] | None = None) -> Outcome:
-    """Every image of a source, checked by as many threads as there are cores (Pillow decodes outside the GIL)."""
-    usable: dict[str, Checked] = {}
+    """Every image of a source, checked by as many threads as there are cores (Pillow decodes outside the GIL).
+
+    images: of names that differ, as readers give them.
+    """
+    usable: list[Checked] = []
     rejected: list[Rejected] = []
     # Warning filters are one for all threads, and the decoder sets them: put them back when all are done.
     with warnings.catch_warnings(), ThreadPoolExecutor(os.cpu_count()) as threads:
         found_all = threads.map(lambda one: check(one, sizes), images)
-        for labelled, found in zip(images, progress(found_all, len(images), "Looking at pictures"), strict=True):
+        for found in progress(found_all, len(images), "Looking at pictures"):
             if isinstance(found, Rejected):
                 rejected.append(found)
-            elif labelled.name in usable:
-                rejected.append(Rejected(labelled.name, labelled.where, "row", "a second entry of this image"))
             else:
-                usable[labelled.name] = found
+                usable.append(found)
                 rejected.extend(found.rejected)
-    kept = tuple(usable[name] for name in sorted(usable))
+    kept = tuple(sorted(usable, key=lambda image: image.annotation.image))
     return Outcome(kept, tuple(rejected), tuple(row for image in kept for row in image.repaired))
 
 

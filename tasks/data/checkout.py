@@ -14,17 +14,11 @@ from models.runtime.faults import Fault
 from tasks.data.dataset import inside
 from tasks.data.listing import Listing
 from tasks.data.pointer import pointers_in_git, read_pointer
-from tasks.data.repository import content_of, fetch, listing_of, repository
+from tasks.data.repository import cached, content_of, fetch, listing_of, repository
 from tasks.workspace import root, state
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
-
-
-def history(name: str) -> tuple[str, ...]:
-    """The versions of a dataset that are known here: named in git's history of data.dvc, or in the cache."""
-    with repository() as repo:
-        return tuple(sorted(_known(repo, name)))
 
 
 def checkout(name: str, version: str, folder: Path | None = None) -> Path:
@@ -36,7 +30,9 @@ def checkout(name: str, version: str, folder: Path | None = None) -> Path:
     that are known) and for files that are neither in the cache nor on the remote.
     """
     with repository() as repo:
-        known = _known(repo, name)
+        known = _in_git(name)
+        if not any(digest.startswith(version) for digest in known):
+            known |= _in_cache(repo, name)  # reads every listing there is, so only where it must
         digest = _expand(name, version, known)
         target = folder or state() / "checkouts" / f"{name}@{digest.removesuffix('.dir')}"
         if target.resolve().is_relative_to((root() / "data").resolve()):
@@ -51,17 +47,25 @@ def checkout(name: str, version: str, folder: Path | None = None) -> Path:
     return target
 
 
-def _known(repo: Repo, name: str) -> dict[str, str]:
-    """Versions of a dataset → the data version they are part of, '' where their own listing is in the cache."""
+def _in_git(name: str) -> dict[str, str]:
+    """Versions of a dataset that data.dvc names or has named → the data version they were part of."""
     known: dict[str, str] = {}
     for pointer in (read_pointer(), *pointers_in_git()):
         if pointer.datasets and name in pointer.datasets:
             known.setdefault(pointer.datasets[name], pointer.data_version)
+    return known
+
+
+def _in_cache(repo: Repo, name: str) -> dict[str, str]:
+    """Versions of a dataset whose own listing is in the cache → ''. What is damaged there is none."""
+    known: dict[str, str] = {}
     for path in Path(repo.cache.local.path).glob("??/*.dir"):
-        head = Listing.parse(path.read_bytes()).files.get("dataset.yaml")
-        content = content_of(repo, head) if head else None
+        digest = path.parent.name + path.name
+        listing = cached(repo, digest)
+        head = Listing.parse(listing).files.get("dataset.yaml") if listing else None
+        content = cached(repo, head) if head else None
         if content and yaml.safe_load(content).get("name") == name:
-            known[path.parent.name + path.name] = ""
+            known[digest] = ""
     return known
 
 

@@ -24,7 +24,7 @@ from models.runtime.faults import Fault
 from tasks.data.dataset import folder_of
 from tasks.data.listing import Listing, together
 from tasks.data.pointer import NAME, Pointer, path, prepare, read_pointer
-from tasks.data.repository import content_of, put, repository, store
+from tasks.data.repository import content_of, listing_of, put, repository, store
 from tasks.data.version import digests, listings, named_in
 
 if TYPE_CHECKING:
@@ -96,25 +96,19 @@ def point(staged: Staged, arrive: Callable[[], None] | None = None) -> Versions:
     return staged.versions
 
 
-def missing() -> tuple[str, ...]:
-    """Datasets that data.dvc names and whose files nothing here nor on the remote can list; sorted.
-
-    As long as there are any, no other dataset can get a new version.
-    """
-    pointer = read_pointer()
-    if not pointer.data_version:
-        return ()
-    with repository() as repo:
-        return tuple(sorted(name for name, part in listings(repo, pointer).items() if part is None))
-
-
 def _splits_known(repo: Repo, name: str, parts: Mapping[str, Listing | None]) -> bool:
-    """Whether a dataset's earlier version, if it had one, could say in which split each image is."""
+    """Whether the version that data.dvc names, if it names one, could say in which split each image is.
+
+    A folder on disk says it only where it is that version: after a `git pull` it may be an older one.
+    """
     part = parts.get(name)
-    if name not in parts or folder_of(name).exists():
+    if name not in parts:
         return True
     annotations = part.files.get("annotations.jsonl") if part else None
-    return annotations is not None and content_of(repo, annotations) is not None
+    if part is None or annotations is None:
+        return False
+    folder = folder_of(name)
+    return content_of(repo, annotations) is not None or (folder.is_dir() and listing_of(repo, folder) == part)
 
 
 def _may_be_lost(name: str, pointer: Pointer, lost: list[str]) -> None:

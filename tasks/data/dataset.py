@@ -105,12 +105,17 @@ def open_dataset(folder: Path, version: str = "") -> Dataset:
 def read_annotations(path: Path) -> tuple[Annotation, ...]:
     """The annotations of a file, sorted by image. Raises Fault that names the line that is none."""
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Fault(f"{path}: there is no such file. Ingest the dataset again.") from None
     except UnicodeDecodeError as error:
         raise Fault(f"{path}: not UTF-8 ({error})") from None
-    annotations = [_annotation(path, number, line) for number, line in enumerate(lines, 1) if line]
+    return parse_annotations(text, path)
+
+
+def parse_annotations(text: str, path: Path) -> tuple[Annotation, ...]:
+    """The annotations of a file's text, sorted by image. Raises Fault that names the line of `path` that is none."""
+    annotations = [_annotation(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line]
     return tuple(sorted(annotations, key=lambda entry: entry.image))
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.data.check import Checked, check_all, without_contradictions
-from tasks.data.dataset import Dataset, Task, folder_of, read_annotations
-from tasks.data.formats.source import Labelled, Rejected, Source
+from tasks.data.dataset import Dataset, Task, folder_of, parse_annotations, read_annotations
+from tasks.data.formats.source import Rejected, Source
 from tasks.data.split import Item, assign, shares
-from tasks.data.store import record, write_text
+from tasks.data.store import record
 from tasks.data.version import recorded
+from tasks.files import write
 
+FILE = "annotations.jsonl"
 SPLITS_FILE = "splits.csv"
 
 
@@ -24,7 +26,6 @@ class Draft:
     """Everything but the place on disk.
 
     images: what will be in it, sorted.  rejected, repaired: rows for people.  notes: sentences for the report.
-    looked_at: images and boxes that were read; the tolerance is a share of these.
     """
 
     name: str
@@ -35,7 +36,6 @@ class Draft:
     rejected: tuple[Rejected, ...]
     repaired: tuple[Rejected, ...]
     notes: tuple[str, ...]
-    looked_at: int
 
     @property
     def annotations(self) -> tuple[Annotation, ...]:
@@ -56,18 +56,23 @@ def draft(name: str, source: Source) -> Draft:
         rejected=(*source.rejected, *outcome.rejected, *torn),
         repaired=outcome.repaired,
         notes=(source.note,),
-        looked_at=len(source.images) + sum(len(image.boxes) for image in source.images) + len(source.rejected),
     )
 
 
-def mended(dataset: Dataset, source: Source, rows: Sequence[Rejected]) -> Draft:
+def mended(dataset: Dataset, source: Source, rows: Sequence[Rejected], before: Sequence[Rejected] = ()) -> Draft:
     """The dataset as it is, with the images that `rows` name taken from the source again where they are good now.
 
-    All other images stay as they are. What is still not good, and only that, is rejected again.
+    All other images stay as they are. Rejected is what is still not good, and of what the ingest before left out
+    (`before`) whatever was not looked at again. Raises Fault when the source is one for another task.
     """
+    if source.task != dataset.task:
+        raise Fault(
+            f"{dataset.name}: is a dataset for {dataset.task}, and the source was read as {source.format}, which is "
+            f"for {source.task}. Give the source and the --format that the dataset was made from."
+        )
     named = {row.path for row in rows}
     present = {entry.image for entry in dataset.annotations}
-    again = [image for image in source.images if image.name in named or _said_in(image, named) - present]
+    again = [i for i in source.images if i.name in named or (i.name not in present and _places(i.where) & named)]
     outcome = check_all(again, _sizes(dataset.annotations))
     good = {image.annotation.image: image for image in outcome.images}
     stay = [Checked(dataset.path(entry), None, entry) for entry in dataset.annotations]
@@ -78,7 +83,9 @@ def mended(dataset: Dataset, source: Source, rows: Sequence[Rejected]) -> Draft:
     else:
         torn = ()
     kept = {image.annotation.image: image for image in stay} | good
-    rejected = (*(row for row in source.rejected if row.path in named), *outcome.rejected, *torn)
+    asked = named | {image.name for image in again}
+    still = [row for row in source.rejected if row.path in asked or _places(row.row) & named]
+    rejected = (*still, *outcome.rejected, *torn, *_unasked(before, asked, kept, still))
     return Draft(
         name=dataset.name,
         task=dataset.task,
@@ -88,7 +95,6 @@ def mended(dataset: Dataset, source: Source, rows: Sequence[Rejected]) -> Draft:
         rejected=rejected,
         repaired=outcome.repaired,
         notes=(f"{len(rows)} rows tried again: {len(good)} images taken, {len(rejected)} rows left",),
-        looked_at=len(kept) + sum(len(image.annotation.boxes) for image in kept.values()) + len(rejected),
     )
 
 
@@ -113,41 +119,72 @@ def placed(draft: Draft, given: str) -> Draft:
 
 
 def within(draft: Draft, tolerance: float, rows: Path) -> None:
-    """Raises Fault when more was left out than the tolerated share, or when nothing is left.
+    """Raises Fault when more images, or more boxes, were left out than the tolerated share, or when nothing is left.
 
-    rows: the rejected.csv, to be named.
+    Two shares: an image is one among images, however many boxes it has. What is said of no one box (a row, an
+    annotation) counts as an image.  rows: the rejected.csv, to be named.
     """
-    share = len(draft.rejected) / max(draft.looked_at, 1)
-    if draft.images and share <= tolerance:
+    boxes = sum(row.what == "box" for row in draft.rejected)
+    kept = sum(len(image.annotation.boxes) for image in draft.images)
+    counts = {"images": (len(draft.rejected) - boxes, len(draft.images)), "boxes": (boxes, kept)}
+    share = {what: out / max(out + stays, 1) for what, (out, stays) in counts.items()}
+    over = [what for what in counts if share[what] > tolerance]
+    if draft.images and not over:
         return
     reasons = Counter(row.reason.partition(":")[0] for row in draft.rejected).most_common(4)
     why = "; ".join(f"{count} × {reason}" for reason, count in reasons) or "the source holds no image"
-    what = f"{len(draft.rejected)} of {draft.looked_at} images and boxes ({share:.1%}) had to be left out, "
+    told = (f"{counts[what][0]} of {sum(counts[what])} {what} ({share[what]:.1%})" for what in over or ["images"])
+    what = f"{' and '.join(told)} had to be left out, "
     what += f"more than the tolerated {tolerance:.1%}" if draft.images else "and no image is left"
     raise Fault(
         f"{draft.name}: {what}. {why}. Each is in {rows}. data/{draft.name} is as it was. "
-        f"Mend the source, or allow more (--tolerance {min(share * 1.1 + 0.005, 1):.0%})."
+        f"Mend the source, or allow more (--tolerance {min(max(share.values()) * 1.1 + 0.005, 1):.0%})."
     )
 
 
 def current(name: str) -> tuple[Annotation, ...]:
-    """What the dataset holds now: on disk, else in the version that data.dvc names; nothing for a new one."""
-    path = folder_of(name) / "annotations.jsonl"
-    if path.exists():
+    """What the dataset holds now: on disk, else in the version that data.dvc names; nothing for a new one.
+
+    Raises Fault when what is on disk is broken, and the version is nowhere.
+    """
+    path = folder_of(name) / FILE
+    if not path.exists():
+        return _recorded(name) or ()
+    try:
         return read_annotations(path)
-    content = recorded(name, "annotations.jsonl")
-    return tuple(map(Annotation.parse, content.decode().splitlines())) if content else ()
+    except Fault:
+        found = _recorded(name)
+        if found is None:
+            raise
+        return found
 
 
 def first_splits(name: str) -> dict[str, str]:
-    """sha256 → split of every image that the dataset holds or has held here."""
-    return {entry.sha256: entry.split for entry in current(name)} | _remembered(name)
+    """sha256 → split of every image that the dataset holds, or was ever seen to hold here.
+
+    The version that data.dvc names may be newer than the folder (after a `git pull`) and has the last word; what
+    only this machine remembers has the first.
+    """
+    return _remembered(name) | _splits(current(name)) | _splits(_recorded(name) or ())
 
 
 def remember_splits(name: str, annotations: Iterable[Annotation]) -> None:
     """Keep the first split of each image beyond its removal: it may come back."""
-    splits = {entry.sha256: entry.split for entry in annotations} | _remembered(name)
-    write_text(record(name) / SPLITS_FILE, "".join(f"{sha},{split}\n" for sha, split in sorted(splits.items())))
+    splits = _remembered(name) | _splits(annotations)
+    write(record(name) / SPLITS_FILE, "".join(f"{sha},{split}\n" for sha, split in sorted(splits.items())))
+
+
+def _recorded(name: str) -> tuple[Annotation, ...] | None:
+    """What the version that data.dvc names holds; None when there is none, and when it is nowhere or broken."""
+    content = recorded(name, FILE)
+    try:
+        return None if content is None else parse_annotations(content.decode(), Path(FILE))
+    except (Fault, UnicodeDecodeError):
+        return None
+
+
+def _splits(entries: Iterable[Annotation]) -> dict[str, str]:
+    return {entry.sha256: entry.split for entry in entries}
 
 
 def _remembered(name: str) -> dict[str, str]:
@@ -160,7 +197,18 @@ def _sizes(entries: Iterable[Annotation]) -> dict[str, tuple[int, int]]:
     return {entry.sha256: (entry.width, entry.height) for entry in entries}
 
 
-def _said_in(image: Labelled, files: set[str]) -> set[str]:
-    """The image's name, if one of these annotation files is where its source speaks of it."""
-    places = {image.where, image.where.rpartition(":")[0], image.where.rpartition("#")[0]}
-    return {image.name} if places & files else set()
+def _places(where: str) -> set[str]:
+    """The annotation file that a place is in, and the place itself."""
+    return {where, where.rpartition(":")[0], where.rpartition("#")[0]}
+
+
+def _unasked(
+    before: Sequence[Rejected], asked: set[str], kept: Collection[str], told: Sequence[Rejected]
+) -> list[Rejected]:
+    """Rows of the ingest before that hold on: of nothing asked for, nor told again, nor of an image that is in."""
+    again = {(row.path, row.row) for row in told}
+    return [
+        row
+        for row in before
+        if row.path not in asked and (row.path, row.row) not in again and (row.what != "image" or row.path not in kept)
+    ]

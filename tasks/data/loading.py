@@ -37,7 +37,7 @@ class Pictures(Dataset):
         self.type, self.size, self.seed = type, parameters.image_size, parameters.seed
         self.labels = {name: i for i, name in enumerate(dataset.concepts)}
         task = "detection" if type == "visual-detector" else "classification"
-        self.vary = augmentation(parameters.augmentation, task, parameters.image_size) if vary else None
+        self.vary = augmentation(parameters.augmentation, task) if vary else None
         self.cache: dict[int, Tensor] = {}
         needed = len(self.annotations) * 3 * self.size**2 * max(1, workers)
         self.cached = needed < CACHE_SHARE * psutil.virtual_memory().available

@@ -19,7 +19,6 @@ but this file is known, can name what it lacks:
 
 from __future__ import annotations
 
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from typing import Any
 import yaml
 
 from models.runtime.faults import Fault
+from tasks.files import write
 from tasks.workspace import root
 
 NAME = "data.dvc"
@@ -97,12 +97,7 @@ def parse_pointer(text: str, where: str = NAME) -> Pointer:
 
 def prepare(pointer: Pointer) -> Path:
     """Write what is to be data.dvc beside it, safe on disk: a rename makes it that."""
-    beside = path().with_name(f".{NAME}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(pointer.text())
-        file.flush()
-        os.fsync(file.fileno())
-    return beside
+    return write(path().with_name(f".{NAME}.new"), pointer.text())
 
 
 def pointers_in_git() -> Iterator[Pointer]:

@@ -113,10 +113,10 @@ def content_of(repo: Repo, digest: str) -> bytes | None:
 
     Raises Fault when there is a remote and it does not answer: that says nothing about what it holds.
     """
-    cached = _read(repo.cache.local, digest)
-    remote = _remote(repo) if cached is None else None
-    if cached is not None or remote is None:
-        return cached
+    found = cached(repo, digest)
+    remote = _remote(repo) if found is None else None
+    if found is not None or remote is None:
+        return found
     try:
         fetched = _read(remote, digest)
     except Exception as error:  # each kind of remote has errors of its own
@@ -124,6 +124,11 @@ def content_of(repo: Repo, digest: str) -> bytes | None:
     if fetched is not None and digest.endswith(".dir"):
         put(repo, Listing.parse(fetched))
     return fetched
+
+
+def cached(repo: Repo, digest: str) -> bytes | None:
+    """The content of that digest from the cache alone; None when it is not there, or damaged."""
+    return _read(repo.cache.local, digest)
 
 
 def _read(store: HashFileDB, digest: str) -> bytes | None:

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, fields
@@ -24,6 +24,7 @@ from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import KEYS, folder_of
 from tasks.data.formats.source import Rejected
+from tasks.files import write
 from tasks.workspace import root, state
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ COLUMNS = tuple(field.name for field in fields(Rejected))
 @contextmanager
 def locked() -> Iterator[None]:
     """Only one at a time may change `data/` and data.dvc; the next waits, and goes on when a holder is killed."""
-    path = state() / "ingest" / "lock"
+    path = state() / "ingest" / ".lock"  # no dataset's name begins with a dot
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:
@@ -62,26 +63,34 @@ def lines(annotations: Iterable[Annotation]) -> str:
     return "".join(f"{entry.line()}\n" for entry in sorted(annotations, key=lambda entry: entry.image))
 
 
-def build(name: str, head: str, annotations: Sequence[Annotation], files: Mapping[str, Path]) -> Path:
+def build(
+    name: str, head: str, annotations: Sequence[Annotation], files: Mapping[str, Path], cached: Collection[str] = ()
+) -> Path:
     """Write a dataset into `data/.<name>.new`, where nothing looks for one, and answer that folder.
 
     files: image → where its bytes are; they are copied, and must still have the annotation's sha256.
-    Raises Fault when the disk has not twice their size free (`data/` and DVC's cache take a copy each), or when
-    a picture changed since it was looked at.
+    cached: sha256 of pictures that DVC's cache holds already.
+    Raises Fault when the disk has no room for the copies in `data/` and for those that the cache will take, when
+    a picture changed since it was looked at, and when one cannot be read or written. Then nothing is left of it.
     """
-    tidy(name)
+    tidy()
     folder = _beside(name, "new")
-    (folder / "images").mkdir(parents=True)
-    _room_for(sum(path.stat().st_size for path in files.values()))
-    for parent in {(folder / "images" / entry.image).parent for entry in annotations}:
-        parent.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        copies = threads.map(lambda entry: _copy(files[entry.image], folder / "images", entry), annotations)
-        for _ in copies:  # a Fault of any thread comes out here
-            pass
-    (folder / "dataset.yaml").write_text(head, encoding="utf-8")
-    (folder / "annotations.jsonl").write_text(lines(annotations), encoding="utf-8")
-    os.sync()  # all files at once: an fsync each took 20 times as long for 10,000 of them
+    try:
+        _room_for(annotations, files, cached)
+        for parent in {(folder / "images" / entry.image).parent for entry in annotations}:
+            parent.mkdir(parents=True, exist_ok=True)
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            copies = threads.map(lambda entry: _copy(files[entry.image], folder / "images", entry), annotations)
+            for _ in copies:  # a Fault of any thread comes out here
+                pass
+        (folder / "dataset.yaml").write_text(head, encoding="utf-8")
+        (folder / "annotations.jsonl").write_text(lines(annotations), encoding="utf-8")
+        os.sync()  # all files at once: an fsync each took 20 times as long for 10,000 of them
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise Fault(f"{error.filename or folder}: cannot be read or written ({error.strerror or error})") from None
+        raise
     return folder
 
 
@@ -98,16 +107,20 @@ def swap(name: str) -> None:
         new.rename(place)
 
 
-def tidy(name: str) -> None:
-    """Take away what an ingest has left, also one that was killed; between two renames, put the old dataset back."""
-    place, new, old = folder_of(name), _beside(name, "new"), _beside(name, "old")
-    if old.exists() and not place.exists():
-        old.rename(place)
-    for folder in (new, old):
-        if folder.exists():
-            shutil.rmtree(folder)
-    if place.exists():
-        for folder in (place.parent, root()):
+def tidy() -> None:
+    """Take away what ingests have left, also those that were killed; between two renames, put the old dataset back.
+
+    For who holds the lock: else these may be another ingest's.
+    """
+    data = root() / "data"
+    for old in data.glob(".*.old/"):
+        place = data / old.name.removeprefix(".").removesuffix(".old")
+        if not place.exists():
+            old.rename(place)
+    for folder in (*data.glob(".*.new/"), *data.glob(".*.old/")):
+        shutil.rmtree(folder)
+    if data.exists():
+        for folder in (data, root()):
             _sync_folder(folder)
 
 
@@ -116,34 +129,31 @@ def write_rows(path: Path, rows: Iterable[Rejected]) -> None:
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerows([COLUMNS, *map(astuple, rows)])
-    write_text(path, text.getvalue())
+    write(path, text.getvalue())
 
 
 def read_rows(path: Path) -> tuple[Rejected, ...]:
     """The rows of a rejected.csv. Raises Fault when it is missing or has other columns."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
+            table = csv.DictReader(file)
+            rows = [(table.line_num, row) for row in table]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise Fault(f"{path}: cannot be read as a rejected.csv ({error})") from None
-    if rows and set(rows[0]) != set(COLUMNS):
-        raise Fault(f"{path}: must have the columns {', '.join(COLUMNS)}; it has {', '.join(map(str, rows[0]))}")
-    return tuple(Rejected(**row) for row in rows)
+    names = table.fieldnames or ()
+    if names and sorted(names) != sorted(COLUMNS):
+        raise Fault(f"{path}: must have the columns {', '.join(COLUMNS)}; it has {', '.join(names)}")
+    for line, row in rows:
+        if None in row or None in row.values():
+            raise Fault(
+                f"{path}:{line}: must have {len(COLUMNS)} fields. One with a comma in it needs quotes around it."
+            )
+    return tuple(Rejected(**row) for _, row in rows)
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document, in one step."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, in one step."""
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def _beside(name: str, what: str) -> Path:
@@ -158,12 +168,14 @@ def _copy(source: Path, images: Path, entry: Annotation) -> None:
     (images / entry.image).write_bytes(content)
 
 
-def _room_for(size: int) -> None:
-    free = shutil.disk_usage(root()).free
-    if free < 2 * size:
+def _room_for(annotations: Iterable[Annotation], files: Mapping[str, Path], cached: Collection[str]) -> None:
+    sizes = {entry.image: files[entry.image].stat().st_size for entry in annotations}
+    anew = sum({entry.sha256: sizes[entry.image] for entry in annotations if entry.sha256 not in cached}.values())
+    whole, free = sum(sizes.values()), shutil.disk_usage(root()).free
+    if free < whole + anew:
         raise Fault(
-            f"{root()}: {2 * size / 1e9:.1f} GB are needed ({size / 1e9:.1f} GB of pictures, in data/ and in DVC's "
-            f"cache), {free / 1e9:.1f} GB are free"
+            f"{root()}: {(whole + anew) / 1e9:.1f} GB are needed ({whole / 1e9:.1f} GB of pictures in data/, of which "
+            f"DVC's cache takes {anew / 1e9:.1f} GB too), {free / 1e9:.1f} GB are free"
         )
 
 

@@ -34,11 +34,6 @@ def versions() -> dict[str, str]:
         return named_in(repo, pointer)
 
 
-def data_version() -> str:
-    """The digest of all of `data/` that data.dvc names; empty when there is no data.dvc."""
-    return read_pointer().data_version
-
-
 def dataset_version(name: str) -> str:
     """The version of a dataset that data.dvc names. Raises Fault with the names there are."""
     known = versions()

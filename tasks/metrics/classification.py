@@ -13,6 +13,7 @@ from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.metrics.curves import Curve, curve, rates
 from tasks.metrics.interval import bootstrap
+from tasks.metrics.resampling import of_scores
 
 Array = np.ndarray
 
@@ -27,6 +28,7 @@ class ClassificationReport:
     several concepts.  threshold: from which score a concept counts as predicted; unused when the concepts
     exclude each other (the highest score is the prediction).  curves: one a concept, with negatives.
     images: how many.  notes: what a reader must know to read the numbers right.
+    headline: the metric by which models are told apart; it has an interval, `…_low` and `…_high`.
     """
 
     task: ClassVar[str] = "classification"
@@ -40,6 +42,11 @@ class ClassificationReport:
     images: int
     exclusive: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """Not accuracy where an image may have several concepts: of a hundred, to say no to all is .98 right."""
+        return "accuracy" if self.exclusive else "macro_average_precision"
 
 
 def classification(
@@ -60,8 +67,8 @@ def classification(
     unknown = sorted({name for entry in annotations for name in entry.concepts} - set(concepts))
     names = (*concepts, *unknown)
     scores = np.hstack([scores, np.zeros((len(scores), len(unknown)), np.float32)])
-    actual = _actual(annotations, names, exclusive)
-    predicted = _predicted(scores, exclusive, threshold)
+    actual = actual_concepts(annotations, names, exclusive)
+    predicted = predicted_concepts(scores, exclusive, threshold)
     rows = tuple(_row(name, actual[:, i], predicted[:, i], scores[:, i]) for i, name in enumerate(names))
     return ClassificationReport(
         concepts=names,
@@ -89,7 +96,7 @@ def _check(annotations: Sequence[Annotation], scores: Array, concepts: tuple[str
         raise ValueError(f"scores must be {want}, got {scores.shape} {scores.dtype.name}")
 
 
-def _actual(annotations: Sequence[Annotation], names: tuple[str, ...], exclusive: bool) -> Array:
+def actual_concepts(annotations: Sequence[Annotation], names: tuple[str, ...], exclusive: bool) -> Array:
     """(N, C) bool: which image has which concept."""
     index = {name: i for i, name in enumerate(names)}
     actual = np.zeros((len(annotations), len(names)), bool)
@@ -104,7 +111,7 @@ def _actual(annotations: Sequence[Annotation], names: tuple[str, ...], exclusive
     return actual
 
 
-def _predicted(scores: Array, exclusive: bool, threshold: float) -> Array:
+def predicted_concepts(scores: Array, exclusive: bool, threshold: float) -> Array:
     """(N, C) bool: which concept is predicted for which image."""
     if not exclusive:
         return scores >= np.float32(threshold)
@@ -140,6 +147,8 @@ def _summary(
     interval = bootstrap(lambda images: float(right[images].mean()), len(right))
     summary = {"accuracy": float(right.mean()), "accuracy_low": interval.low, "accuracy_high": interval.high}
     if not exclusive:
+        interval = bootstrap(of_scores(scores, actual), len(right))
+        summary |= {"macro_average_precision_low": interval.low, "macro_average_precision_high": interval.high}
         summary["subset_accuracy"] = float((actual == predicted).all(axis=1).mean())
     elif actual.shape[1] > 5:
         first = np.argsort(-scores, axis=1, kind="stable")[:, :5]

@@ -1,4 +1,4 @@
-"""Two models on the same images: which is better, by how much, in words; and many in one table."""
+"""Two models on the same images: which is better, by how much, in words; and a model's row in a table of many."""
 
 from __future__ import annotations
 
@@ -12,14 +12,9 @@ from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.coco import TWELVE
 from tasks.metrics.curves import rates
 from tasks.metrics.detection import DetectionReport
-from tasks.metrics.interval import Interval, bootstrap
-
-__all__ = ["GATED", "HEADLINE", "Comparison", "Interval", "Report", "bootstrap", "compare", "table", "total"]
 
 Report = ClassificationReport | DetectionReport
 
-# The one number by which models of a task are told apart, unless another is asked for.
-HEADLINE = {"classification": "accuracy", "detection": "map_50"}
 # By what a gate may tell them apart: higher is better, 0 to 1.
 GATED = {
     "classification": (
@@ -37,6 +32,7 @@ GATED = {
 LOWER_IS_BETTER = frozenset({"log_loss", "false_positives", "false_negatives"})
 OF_SCORES = ("macro_roc_auc", "macro_average_precision")  # need no decision, so mean the same for all
 NOT_A_SCORE = frozenset({"images", "boxes"})
+COUNTS = NOT_A_SCORE | {"true_positives", "false_positives", "false_negatives"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +52,12 @@ class Comparison:
 
 
 def compare(champion: Report, candidate: Report, metric: str = "") -> Comparison:
-    """Whether the candidate is better by a metric, the task's headline when none is named.
+    """Whether the candidate is better by a metric, the candidate's headline when none is named.
 
     Equal is not better; nor is a candidate of whom nobody can tell, because a number is undefined.
     Raises Fault when the two were not measured alike, or there is no such metric.
     """
-    metric = metric or HEADLINE[candidate.task]
+    metric = metric or candidate.headline
     _check_alike(champion, candidate, metric)
     known = [name for name in candidate.summary if name not in NOT_A_SCORE and name in champion.summary]
     known = [name for name in known if not name.endswith(("_low", "_high"))]
@@ -81,11 +77,6 @@ def compare(champion: Report, candidate: Report, metric: str = "") -> Comparison
     return Comparison(metric, old, new, new - old, gain > 0, sentence)
 
 
-def table(reports: Mapping[str, Report]) -> tuple[dict[str, Any], ...]:
-    """One row a model (`roofs/3`), all concepts together, under the columns people know."""
-    return tuple(total(name, report.summary, report.per_concept) for name, report in reports.items())
-
-
 def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A model's row from the two parts of its report: sums of the counts, and rates that follow from the sums."""
     counts = {
@@ -95,7 +86,7 @@ def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mappin
     }
     means = {"Average Precision": "map", "AP50": "map_50"}
     if "AP50" not in per_concept[0]:
-        means = {"Accuracy (ROC AUC)": "macro_roc_auc"}
+        means = {"Accuracy (ROC AUC)": "macro_roc_auc", "Average Precision": "macro_average_precision"}
     return {
         "Total Concept": f"Model:{model}",
         **{column: summary.get(name, math.nan) for column, name in means.items()},

@@ -33,9 +33,11 @@ class DetectionReport:
     confusion: (C + 1, C + 1) int64, boxes; rows are actual, columns found; the last row is what was found
     where nothing is, the last column what was missed. A row sums to the labelled, a column to the found.
     curves: one a concept, at `iou`; overall: all concepts together.  notes: what a reader must know.
+    headline: the metric by which models are told apart; it has an interval, `…_low` and `…_high`.
     """
 
     task: ClassVar[str] = "detection"
+    headline: ClassVar[str] = "map_50"
 
     concepts: tuple[str, ...]
     summary: dict[str, float]
@@ -47,15 +49,6 @@ class DetectionReport:
     overall: Curve
     images: int
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Worst:
-    """One image and its mistakes: boxes missed and regions found where nothing is."""
-
-    index: int
-    missed: int
-    wrong: int
 
 
 def detection(
@@ -125,23 +118,6 @@ def best_threshold(
         if int((curve.thresholds >= np.float32(rounded)).sum()) == best + 1:
             return rounded
     return float(top)
-
-
-def worst(
-    annotations: Sequence[Annotation],
-    found: Sequence[Regions],
-    n: int,
-    threshold: float = 0.5,
-    iou: float = 0.5,
-) -> tuple[Worst, ...]:
-    """At most n images with mistakes, those with the most first; of equals, the earlier."""
-    matches = match(annotations, found, _names(annotations, found[0].concepts if found else ()), iou)
-    sure = matches.score >= np.float32(threshold)
-    hits = np.bincount(matches.image[sure & matches.hit], minlength=len(found))
-    wrong = np.bincount(matches.image[sure & ~matches.hit & ~matches.ignored], minlength=len(found))
-    missed = matches.labelled.sum(axis=1) - hits
-    order = np.argsort(-(missed + wrong), kind="stable")
-    return tuple(Worst(int(i), int(missed[i]), int(wrong[i])) for i in order[:n] if missed[i] + wrong[i])
 
 
 def _check(annotations: Sequence[Annotation], threshold: float, iou: float) -> None:

@@ -1,8 +1,9 @@
-"""COCO's average precision on redrawn images, fast: matched once, then only weighed anew."""
+"""Average precision on redrawn images, fast: ranked once, then only weighed anew."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,3 +61,33 @@ def _average_precision(weights: Array, hits: Array, positives: int) -> float:
     precision = right / (np.cumsum(weights) + np.spacing(1))
     best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
     return float(best[np.searchsorted(right / positives, RECALLS)].mean())
+
+
+def of_scores(scores: Array, actual: Array) -> Callable[[Array], float]:
+    """Mean average precision of a classifier, scikit-learn's, as a number of images: indexes with repeats.
+
+    scores: (N, C) float32.  actual: (N, C) bool.  A thousand rounds take 3 s for 1700 images of 100 concepts.
+    A concept that none of the images has is left out of the mean.
+    """
+    images, concepts = scores.shape
+    order = np.argsort(-scores.T, axis=1, kind="stable")  # (C, N): a concept's images, surest first
+    hits, ranked = (np.take_along_axis(column.T, order, axis=1) for column in (actual, scores))
+    # Equal scores are one threshold: each counts where the last of them stands.
+    ends = np.where(np.diff(ranked, axis=1, append=-1) != 0, np.arange(images), images)
+    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    rows, columns = np.nonzero(hits)  # only hits add precision; the last of them up to an end, and each concept's first
+    ends = ends[rows, columns]
+    last = np.searchsorted(rows * images + columns, rows * images + ends, side="right")
+    first = np.searchsorted(rows, np.arange(concepts))[rows]
+
+    def average(drawn: Array) -> float:
+        weights = np.bincount(drawn, minlength=images)[order]
+        gained, taken = weights[rows, columns], weights.cumsum(axis=1)[rows, ends]
+        so_far = np.append(0, gained.cumsum())
+        precision = (so_far[last] - so_far[first]) / np.maximum(taken, 1)
+        positives = np.bincount(rows, gained, concepts)
+        there = positives > 0
+        values = np.bincount(rows, gained * precision, concepts)[there] / positives[there]
+        return float(values.mean()) if there.any() else math.nan
+
+    return average

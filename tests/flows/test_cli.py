@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,7 @@ finally:
         (["train"], "give a train.yaml, or --dataset and --template"),
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "epochs"], "'epochs': write key=value"),
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=["], "the value is not YAML"),
+        (["compare", "roofs-detector/1"], "MODELS: roofs-detector/1 alone cannot be compared: name two or more"),
         (["dataset", "checkout", "roofs"], "'roofs': write NAME@VERSION"),
         (["demo", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
     ],
@@ -172,6 +174,17 @@ def test_a_template_shown_is_a_training_file(sightline, tmp_path, name):
     comments = [line for line in said.out.splitlines() if line.startswith("  # ")]
     assert len(fields) == len(comments) == len(given["parameters"])
     assert sightline("template", "show", name, "--json").json["parameters"].keys() == given["parameters"].keys()
+
+
+def test_a_training_file_lacks_a_dataset_until_it_is_named(sightline, tmp_path, started):
+    file = tmp_path / "train.yaml"
+    file.write_text(sightline("template", "show", "resnet18").out, encoding="utf-8")
+    said = sightline("train", file)
+    assert (said.code, said.err) == (1, f"error: {file}: dataset is empty: fill it in, or add --dataset NAME\n")
+    sightline("train", file, "--dataset", "roofs")
+    assert started == [("train-visual-classifier", "roofs", parameters({"template": "resnet18"}), "")]
+    file.write_text("dataset: roofs\n")
+    assert "parameters has no template: fill it in, or add --template NAME" in sightline("train", file).err
 
 
 def test_templates_are_listed_by_type(sightline):
@@ -290,8 +303,29 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     told = sightline("evaluate", version, "--dataset", photos, "--split", "train").out
     assert "8 of these images were seen in training: not held-out numbers" in told
     assert "accuracy" in told and "tall" in told and "report: " in told
+    assert "(8 images)\n" in told  # the highest score decides, no threshold does
+    assert re.search(r"^  images +8$", told, re.MULTILINE)
     rows = sightline("compare", version, version, "--dataset", photos, "--json").json["rows"]
     assert [row["Total Concept"] for row in rows] == [f"Model:{version}"] * 2
+    told = sightline("compare", version, version, "--dataset", photos, "--split", "train").out
+    assert [line.split()[-1] for line in told.splitlines()] == ["training", "8", "8"]
+
+
+def test_a_run_is_named_by_what_it_measures(sightline, version, photos, monkeypatch):
+    from prefect.client.orchestration import get_client
+
+    monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
+
+    def names() -> list[str]:
+        with get_client(sync_client=True) as client:
+            return [run.name for run in client.read_flow_runs(limit=2, sort="START_TIME_DESC")]
+
+    sightline("evaluate", version, "--dataset", photos)
+    sightline("compare", version, version, "--dataset", photos, "--split", "val")
+    assert f"evaluate {version} on {photos} test" in names()
+    assert f"compare {version}, {version} on {photos} val" in names()
+    assert sightline("evaluate", version).code == 1  # its own is not on disk here
+    assert f"evaluate {version} on its own test" in names()
 
 
 def test_outside_this_process_standard_output_is_one_json_object(version, photos, tmp_path):

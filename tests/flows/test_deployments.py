@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tasks import launch
+from tasks import deployments, launch
 from tasks.processes import bearing, end_all
 
 CODE = Path(__file__).resolve().parents[2]
@@ -77,12 +77,9 @@ def wait_for(true, seconds: float):
     return found
 
 
-def service(root: Path, name: str) -> dict:
-    return json.loads((root / ".sightline" / "servers.json").read_text())["services"][name]
-
-
-def test_up_answers_when_both_servers_do(project, servers):
+def test_up_answers_when_both_servers_do_and_all_is_deployed(project, servers):
     assert servers["started"] is True
+    assert (servers["deployments"], servers["notes"]) == ("ready", ["shades runs at 15 4 * * * now"])
     assert servers["prefect_api"].startswith("http://127.0.0.1:")
     assert ask(servers["prefect_api"] + "/health") is True
     found = ask(servers["mlflow_ui"] + "/api/2.0/mlflow/experiments/search?max_results=1")
@@ -92,7 +89,7 @@ def test_up_answers_when_both_servers_do(project, servers):
 
 def test_up_a_second_time_changes_nothing(project, servers):
     again = sightline(project, "up")
-    assert again["started"] is False
+    assert (again["started"], again["deployments"], again["notes"]) == (False, "ready", [])
     assert again["pids"]["prefect"] == servers["pids"]["prefect"]
 
 
@@ -105,12 +102,10 @@ def test_pages_may_call_no_other_machine(servers):
 
 
 def test_everything_is_deployed_and_an_apps_night_is_scheduled(project, servers):
-    wait_for(lambda: service(project, "deployments")["condition"] in ("done", "failed"), 180)
-    assert service(project, "deployments")["condition"] == "done"
     found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
     training = {"train-visual-classifier", "train-visual-detector"}
     nights = {"pipeline-listings", "pipeline-roofs", "pipeline-shades"}
-    assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict"}
+    assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict", "demo"}
     schedule = found["pipeline-shades"]["schedules"][0]["schedule"]
     assert (schedule["cron"], schedule["timezone"]) == ("15 4 * * *", "UTC")
     assert found["pipeline-shades"]["tags"] == ["shades"]
@@ -135,25 +130,40 @@ def test_the_form_for_training_has_help_and_ranges(servers):
     assert schema["required"] == ["dataset", "parameters"]
 
 
-def test_a_worker_runs_the_pipeline_of_an_app(project, servers):
+@pytest.fixture(scope="module")
+def night(servers):
+    """A run of an app's pipeline that the worker took, as it ended."""
     api = servers["prefect_api"]
     deployment = ask(f"{api}/deployments/name/pipeline/pipeline-shades")
     run = ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {})
-    ended = wait_for(lambda: (now := ask(f"{api}/flow_runs/{run['id']}"))["state_type"] in ENDS and now, 240)
-    assert ended["state_type"] == "COMPLETED", ended["state"]
-    named = {"flow_runs": {"id": {"any_": [run["id"]]}}}
+    return wait_for(lambda: (now := ask(f"{api}/flow_runs/{run['id']}"))["state_type"] in ENDS and now, 240)
+
+
+def test_a_worker_runs_the_pipeline_of_an_app(servers, night):
+    api = servers["prefect_api"]
+    assert night["state_type"] == "COMPLETED", night["state"]
+    named = {"flow_runs": {"id": {"any_": [night["id"]]}}}
     kinds = {entry["key"].split("-shades")[0] for entry in ask(f"{api}/artifacts/filter", named)}
     assert {"training", "evaluation", "concepts", "promotion"} <= kinds
     registered = ask(servers["mlflow_ui"] + "/api/2.0/mlflow/registered-models/get?name=shades-classifier")
     assert {"alias": "champion", "version": "1"} in registered["registered_model"]["aliases"]
 
 
-def test_runs_and_their_logs_can_be_looked_at(project, servers):
+def test_runs_and_their_logs_can_be_looked_at(project, night):
     newest = sightline(project, "run", "status")["runs"]  # what is planned is not among them
-    night = next(run for run in newest if run["flow"] == "pipeline")
-    assert (night["name"], night["state"], night["tags"]) == ("pipeline shades", "Completed", ["shades"])
+    found = next(run for run in newest if run["flow"] == "pipeline")
+    assert (found["id"], found["name"]) == (night["id"], "pipeline shades")
+    assert (found["state"], found["tags"]) == ("Completed", ["shades"])
     lines = sightline(project, "run", "logs", "pipeline shades")["lines"]
     assert any("registered shades-classifier/1" in line for line in lines)
+
+
+def test_a_night_that_is_withdrawn_is_gone(prefect_server):
+    flow = ask(f"{prefect_server}/flows/", {"name": "pipeline"})["id"]
+    for app in ("gone", "kept"):
+        ask(f"{prefect_server}/deployments/", {"name": f"pipeline-{app}", "flow_id": flow})
+    deployments._withdraw({"gone", "never deployed"})
+    assert {entry["name"] for entry in ask(f"{prefect_server}/deployments/filter", {})} == {"pipeline-kept"}
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(project, servers):

@@ -29,7 +29,7 @@ def test_size_and_type_stay(task, preset):
     target = target if task == "detection" else torch.tensor([0.0, 1.0])
     for seed in range(5):
         torch.manual_seed(seed)
-        varied, after = augmentation(preset, task, 128)(image, target)
+        varied, after = augmentation(preset, task)(image, target)
         assert varied.shape == image.shape and varied.dtype == torch.uint8
         if task == "classification":
             assert after is target
@@ -40,7 +40,7 @@ def test_size_and_type_stay(task, preset):
 
 @pytest.mark.parametrize("preset", ["light", "flip", "strong"])
 def test_boxes_move_with_what_they_frame(preset):
-    vary = augmentation(preset, "detection", 128)
+    vary = augmentation(preset, "detection")
     seen = 0
     for seed in range(20):
         image, target = scene((40, 30, 80, 70))
@@ -72,7 +72,7 @@ def test_boxes_that_leave_the_picture_go_with_their_labels():
 
 def test_a_picture_without_boxes_stays_one():
     image, target = scene()
-    _, after = augmentation("strong", "detection", 128)(image, target)
+    _, after = augmentation("strong", "detection")(image, target)
     assert after["boxes"].shape == (0, 4) and after["labels"].shape == (0,)
 
 
@@ -82,7 +82,7 @@ def test_only_flip_and_strong_mirror():
         mirrored = 0
         for seed in range(12):
             torch.manual_seed(seed)
-            varied, _ = augmentation(preset, "detection", 128)(image, target)
+            varied, _ = augmentation(preset, "detection")(image, target)
             columns = varied.float().mean((0, 1))
             mirrored += bool(columns[-8:].mean() > columns[:8].mean() + 100)
         assert bool(mirrored) is may, preset
@@ -90,7 +90,7 @@ def test_only_flip_and_strong_mirror():
 
 def test_the_same_seed_gives_the_same_picture():
     image, target = scene((20, 20, 60, 60))
-    vary = augmentation("strong", "detection", 128)
+    vary = augmentation("strong", "detection")
     torch.manual_seed(3)
     first, boxes = vary(image, target)
     torch.manual_seed(3)
@@ -102,4 +102,4 @@ def test_the_same_seed_gives_the_same_picture():
 
 def test_an_unknown_preset():
     with pytest.raises(Fault, match=r"no preset 'flips'\. Known: flip, light, none, strong\. Did you mean 'flip'"):
-        augmentation("flips", "detection", 320)
+        augmentation("flips", "detection")

@@ -242,8 +242,7 @@ def test_the_best_weights_are_kept_and_are_those_that_were_measured(tmp_path, ti
     parameters = given(epochs=8, label_smoothing=0)
     module = Classifier(parameters, dataset.concepts)
     history = train(dataset, parameters, tmp_path / "run", module)
-    stored = load_file(tmp_path / "run/best.safetensors")
-    assert all(torch.equal(tensor, stored[name]) for name, tensor in module.network.state_dict().items())
+    module.network.load_state_dict(load_file(tmp_path / "run/best.safetensors"))
     module.eval()
     rows = list(loader(dataset, "val", "visual-classifier", parameters, vary=False))
     with torch.inference_mode():

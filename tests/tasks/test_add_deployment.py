@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 import yaml
 
@@ -25,14 +27,14 @@ def prefect_yaml(workspace, monkeypatch):
 
 
 def test_a_new_app_gets_its_night_and_nothing_else_changes(prefect_yaml):
-    add_deployment("tiles", "30 3 * * *", "Europe/Berlin")
+    add_deployment("tiles", "30 3 * * *")
     text = prefect_yaml.read_text()
     assert text.startswith(BEFORE)
     assert yaml.safe_load(text)["deployments"][1] == {
         "name": "pipeline-tiles",
         "entrypoint": "flows.pipeline.pipeline",
         "parameters": {"app": "tiles"},
-        "schedules": [{"cron": "30 3 * * *", "timezone": "Europe/Berlin"}],
+        "schedules": [{"cron": "30 3 * * *", "timezone": "UTC"}],
         "concurrency_limit": {"limit": 1, "collision_strategy": "CANCEL_NEW"},
         "tags": ["tiles"],
         "work_pool": {"name": "sightline"},
@@ -63,7 +65,7 @@ def test_a_file_that_cannot_be_added_to_stays_as_it_is(prefect_yaml, text):
 def test_deployed_again_when_something_in_it_changed(prefect_yaml, workspace):
     here, elsewhere = "http://127.0.0.1:4200/api", "http://prefect.example/api"
     assert changed(here)
-    deployments._remember(here, deployments._digest())
+    deployments._remember(here, deployments._digest(), set())
     assert not changed(here)
     assert changed(elsewhere)
     (workspace / "apps").mkdir()
@@ -76,17 +78,26 @@ def test_nothing_to_deploy_without_a_prefect_yaml(prefect_yaml):
     assert not changed("http://127.0.0.1:4200/api")
 
 
+def write_app(workspace, name: str, cron: str):
+    """An app in order; its file."""
+    path = workspace / "apps" / f"{name}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"name: {name!r}\nsource: x\ndataset: tiles\ntraining: {{template: resnet18}}\nschedule: {cron}\n")
+    return path
+
+
+def deployed(prefect_yaml) -> dict[str, dict]:
+    """What prefect.yaml names."""
+    return {entry["name"]: entry for entry in yaml.safe_load(prefect_yaml.read_text())["deployments"]}
+
+
 def test_an_apps_schedule_is_what_counts(prefect_yaml, workspace):
-    (workspace / "apps").mkdir()
-    for name, hour in (("tiles", 2), ("gutters", 4)):
-        app = f"name: {name}\nsource: x\ndataset: {name}\ntraining: {{template: resnet18}}\nschedule: 0 {hour} * * *\n"
-        (workspace / "apps" / f"{name}.yaml").write_text(app)
+    write_app(workspace, "tiles", "0 2 * * *")
+    write_app(workspace, "gutters", "0 4 * * *")
     (workspace / "apps" / "broken.yaml").write_text("name: broken\n")
     add_deployment("tiles", "30 3 * * *")
     said = deployments.follow_apps()
-    nights = {
-        entry["name"]: entry.get("schedules") for entry in yaml.safe_load(prefect_yaml.read_text())["deployments"]
-    }
+    nights = {name: entry.get("schedules") for name, entry in deployed(prefect_yaml).items()}
     assert nights == {
         "ingest": None,
         "pipeline-tiles": [{"cron": "0 2 * * *", "timezone": "UTC"}],
@@ -95,3 +106,86 @@ def test_an_apps_schedule_is_what_counts(prefect_yaml, workspace):
     assert said[0].startswith("broken is left as it is: ")
     assert said[1:] == ("tiles runs at 0 2 * * * now",)
     assert deployments.follow_apps() == said[:1]
+
+
+@pytest.mark.parametrize("name", ["2024", "on", "null", "1e3", "0x1f"])
+def test_an_apps_name_stays_a_name(prefect_yaml, name):
+    add_deployment(name, "0 2 * * *")
+    entry = deployed(prefect_yaml)[f"pipeline-{name}"]
+    assert (entry["parameters"], entry["tags"]) == ({"app": name}, [name])
+
+
+HAND_WRITTEN = """\
+  - name: pipeline-twice-a-day
+    entrypoint: flows.pipeline.pipeline
+    parameters: {app: tiles}
+    schedules: [{cron: "0 2,14 * * *"}]
+    tags: [tiles]
+  # What stands between the entries stays.
+"""
+
+
+def test_the_night_of_an_app_that_is_gone_goes_too(prefect_yaml, workspace):
+    path = write_app(workspace, "tiles", "0 2 * * *")
+    deployments.follow_apps()
+    with prefect_yaml.open("a") as file:
+        file.write(HAND_WRITTEN)
+    write_app(workspace, "2024", "0 4 * * *")
+    deployments.follow_apps()
+    before = prefect_yaml.read_text()
+    path.unlink()
+    assert deployments.follow_apps() == ("tiles runs no more: there is no apps/tiles.yaml",)
+    assert set(deployed(prefect_yaml)) == {"ingest", "pipeline-twice-a-day", "pipeline-2024"}
+    after = prefect_yaml.read_text()
+    assert after.startswith(BEFORE + HAND_WRITTEN)
+    assert set(after.splitlines()) < set(before.splitlines())
+    assert deployments.follow_apps() == ()
+
+
+def test_a_last_night_is_taken_out_without_what_follows(prefect_yaml):
+    add_deployment("tiles", "0 2 * * *")
+    with prefect_yaml.open("a") as file:
+        file.write("\n# The end.\nprefect-version: 3.8.8\n")
+    deployments.follow_apps()
+    assert prefect_yaml.read_text() == BEFORE + "\n# The end.\nprefect-version: 3.8.8\n"
+
+
+def test_a_prefect_yaml_that_is_not_yaml_is_named_for_each_app(prefect_yaml, workspace):
+    write_app(workspace, "tiles", "0 2 * * *")
+    prefect_yaml.write_text("deployments: [")
+    (said,) = deployments.follow_apps()
+    assert said.startswith("tiles is left as it is: ") and "pipeline-tiles cannot be added" in said
+
+
+def test_without_a_prefect_yaml_there_is_nothing_to_follow(prefect_yaml, workspace):
+    write_app(workspace, "tiles", "0 2 * * *")
+    prefect_yaml.unlink()
+    assert deployments.follow_apps() == ()
+    assert not prefect_yaml.exists()
+
+
+def test_nights_that_are_no_longer_named_are_withdrawn_after_deploying(prefect_yaml, workspace, monkeypatch):
+    done = []
+    api = "http://127.0.0.1:4200/api"
+    monkeypatch.setenv("PREFECT_API_URL", api)
+    monkeypatch.setattr(deployments, "_make_pool", lambda: done.append("pool"))
+    monkeypatch.setattr(deployments, "_withdraw", lambda apps: done.append(apps))
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.append("deploy") or subprocess.CompletedProcess((), 0))
+    path = write_app(workspace, "tiles", "0 2 * * *")
+    deployments.main()
+    path.unlink()
+    deployments.main()
+    deployments.main()
+    assert done == ["pool", "deploy", set(), "pool", "deploy", {"tiles"}]
+
+
+def test_when_the_last_night_is_gone_there_is_nothing_to_deploy(prefect_yaml, monkeypatch):
+    done = []
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
+    monkeypatch.setattr(deployments, "_make_pool", lambda: None)
+    monkeypatch.setattr(deployments, "_withdraw", done.append)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.append("deploy"))
+    deployments._remember("http://127.0.0.1:4200/api", "before", {"tiles"})
+    prefect_yaml.write_text("deployments:\n")
+    deployments.main()
+    assert done == [{"tiles"}]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from models.runtime.faults import Fault
 from models.runtime.predictions import Concepts
@@ -22,7 +25,8 @@ def ready(tmp_path_factory):
         patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
         shapes = pinned(folder / "shapes")
         version = registered(planned(shapes))
-    return SimpleNamespace(version=version, pictures=sorted((Path(shapes.folder) / "images").rglob("*.png")))
+    pictures = sorted((Path(shapes.folder) / "images").rglob("*.png"))
+    return SimpleNamespace(version=version, dataset=shapes, pictures=pictures)
 
 
 def test_answers_come_in_order_with_their_pictures(ready):
@@ -47,11 +51,20 @@ def test_a_picture_that_cannot_be_decoded_is_listed_where_a_list_is_given_and_a_
 
 
 def test_a_fault_of_a_versions_own_runtime_is_ours(ready):
-    weights = artifacts(ready.version) / "weights.safetensors"
-    content = weights.read_bytes()
-    weights.write_bytes(b"")
-    try:
-        with pytest.raises(Fault, match=r"weights\.safetensors: not the weights of this card"):
-            predictor(ready.version)
-    finally:
-        weights.write_bytes(content)
+    broken = registered(planned(ready.dataset))
+    (artifacts(broken) / "weights.safetensors").write_bytes(b"")
+    with pytest.raises(Fault, match=r"weights\.safetensors: not the weights of this card"):
+        predictor(broken)
+
+
+def test_the_versions_own_code_decodes(ready, monkeypatch):
+    one = predictor(ready.version)
+    own = sys.modules[type(one).__module__]
+    monkeypatch.setattr(own, "read", lambda path, name="": Image.new("RGB", (7, 5)))
+    monkeypatch.setattr(one, "predict", lambda images: [Concepts(np.ones(2, np.float32), ("tall", "wide"))])
+    (found,) = answers(one, ready.pictures[:1], "asking")
+    assert found[1].size == (7, 5)
+
+
+def test_the_last_version_asked_is_kept(ready):
+    assert predictor(ready.version) is predictor(ready.version)

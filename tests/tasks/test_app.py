@@ -37,6 +37,15 @@ def test_a_good_file(workspace, monkeypatch):
     assert app.gate == Gate(metric="accuracy", min_improvement=0.01)
 
 
+def test_a_copied_file_that_keeps_its_name_is_refused(workspace, tmp_path):
+    path = write(workspace, "houses")
+    said = rf"^{path}: its name is 'roofs': write `name: houses`, or call the file roofs\.yaml$"
+    for given in ("houses", path):
+        with pytest.raises(Fault, match=said):
+            read_app(given)
+    assert read_app(path.rename(tmp_path / "houses.yaml")).name == "roofs"  # elsewhere a file is called as one likes
+
+
 def test_what_is_left_out_has_a_default():
     app = App(name="roofs", source="photos", dataset="roofs", training={"template": "fcos_light"})
     assert (app.gate, app.schedule, app.model) == (Gate(), "0 2 * * *", "")
@@ -59,6 +68,14 @@ def test_what_is_left_out_has_a_default():
             r"gate\.metric: no classification model is promoted by 'map_50'\.",
         ),
         ({"gate": {"metric": "log_loss"}}, r"gate\.metric: no classification model is promoted by 'log_loss'\."),
+        ({"gate": {"metric": "subset_accuracy"}}, r"gate\.metric: no cl.* is promoted by 'subset_accuracy'\."),
+        (
+            {
+                "gate": {"metric": "top5_accuracy"},
+                "training": {"template": "resnet18", "concepts_mutually_exclusive": False},
+            },
+            r"gate\.metric: no classification model is promoted by 'top5_accuracy'\.",
+        ),
         ({"tolerance": 5}, r"tolerance: input should be less than or equal to 1, got 5"),
         ({"source": None}, r"source: input should be a valid string, got None"),
         ({"training": {"template": "fcos_lite"}}, r"there is no template 'fcos_lite'.*Did you mean 'fcos_light'\?"),

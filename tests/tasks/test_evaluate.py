@@ -55,6 +55,7 @@ def test_a_classifiers_numbers_are_those_of_its_answers(ready):
     assert (done.model, done.dataset, done.split) == (str(ready.classifier), "shapes", "test")
     assert (done.dataset_version, done.images, done.seen_in_training) == (ready.shapes.version, 4, 0)
     assert [row["Concept"] for row in done.per_concept] == ["tall", "wide"]
+    assert (done.headline, done.threshold) == ("accuracy", None)
     assert done.milliseconds > 0
 
 
@@ -63,8 +64,15 @@ def test_a_detectors_numbers_are_those_of_its_answers_at_its_threshold(ready):
     expected = detection(entries, found, card.concepts, card.threshold).summary
     done = evaluate.fn(ready.detector, ready.scenes, "test")
     assert done.metrics == {name: value for name, value in expected.items() if value == value}
-    assert done.threshold == card.threshold
+    assert (done.headline, done.threshold) == ("map_50", card.threshold)
     assert done.metrics["true_positives"] + done.metrics["false_positives"] > 0
+
+
+def test_a_classifier_of_several_concepts_is_told_by_its_average_precision(ready):
+    several = registered(planned(ready.shapes, concepts_mutually_exclusive=False))
+    done = evaluate.fn(several, ready.shapes, "test")
+    assert (done.headline, done.threshold) == ("macro_average_precision", 0.5)
+    assert done.metrics["macro_average_precision_low"] <= done.metrics["macro_average_precision"]
 
 
 def test_another_threshold_counts_otherwise(ready):
@@ -89,7 +97,8 @@ def test_numbers_and_files_are_in_mlflow_and_the_registry(ready):
     }
     assert run.info.experiment_id == client().get_run(ready.classifier.run).info.experiment_id
     files = {file.path for file in client().list_artifacts(done.run, "report")}
-    assert files == {"report/report.json", "report/per_concept.csv", "report/report.md"}
+    names = ("report.json", "per_concept.csv", "report.md", "worst_errors.jpg")
+    assert files == {f"report/{name}" for name in names}
     assert resolve(str(ready.classifier)).metrics["test.accuracy"] == pytest.approx(done.metrics["accuracy"], abs=1e-6)
 
 
@@ -128,9 +137,18 @@ def test_images_that_it_learned_from_are_told_on_the_page(ready, monkeypatch):
     for split in ("train", "test"):
         evaluate.fn(ready.classifier, ready.shapes, split)
     (train, leaked), (test, clean) = told
+    assert f"# {ready.classifier} on shapes train\n" in leaked
     assert train == f"evaluation-{ready.classifier}-shapes-train" and test.endswith("-test")
     assert leaked.startswith("**8 of 8 images were seen in training: these are not held-out numbers.**\n")
     assert clean.startswith("# ") and "seen in training" not in clean
+
+
+def test_what_it_got_most_wrong_is_on_the_page(ready, monkeypatch):
+    shown = []
+    monkeypatch.setattr(verb, "show", lambda text, name, what, pictures: shown.extend(pictures))
+    for version, dataset in ((ready.classifier, ready.shapes), (ready.detector, ready.scenes)):
+        evaluate.fn(version, dataset, "test")
+    assert [picture.name for picture in shown] == ["worst_errors.jpg"] * 2
 
 
 def other_words(dataset: PinnedDataset, folder, **words: str) -> PinnedDataset:

@@ -159,13 +159,45 @@ def test_a_picture_that_was_missing_is_taken_when_it_is_there(workspace, photos,
     )
 
 
+@pytest.mark.parametrize("step", ["within", "build", "point"])
+def test_a_retry_that_fails_loses_no_row(workspace, photos, monkeypatch, step):
+    for name in ("cat/broken.png", "dog/broken.png"):
+        (photos / name).write_bytes(b"not a picture")
+    done = ingest(photos)
+    before = read_rows(Path(done.rejected_file))
+    picture(photos / "cat/broken.png", 77)
+    with monkeypatch.context() as context:
+        context.setattr(verbs, step, lambda *_: (_ for _ in ()).throw(Fault("no")))
+        with pytest.raises(Fault, match="no"):
+            ingest("", retry=done.rejected_file)
+    assert read_rows(Path(done.rejected_file)) == before
+    assert ingest("", retry=done.rejected_file).images == 41
+    assert [row.path for row in read_rows(Path(done.rejected_file))] == ["dog/broken.png"]
+
+
+def test_a_list_cut_by_hand_keeps_the_other_rows(workspace, photos, tmp_path):
+    for name in ("cat/broken.png", "dog/broken.png"):
+        (photos / name).write_bytes(b"not a picture")
+    done = ingest(photos)
+    picture(photos / "cat/broken.png", 77)
+    (tmp_path / "some.csv").write_text("path,row,what,reason\ncat/broken.png,,image,mended\n")
+    again = ingest("", retry=tmp_path / "some.csv")
+    assert (again.images, again.rejected) == (41, 1)
+    assert [row.path for row in read_rows(Path(done.rejected_file))] == ["dog/broken.png"]
+
+
+def test_a_retry_adds_to_the_named_version_only(workspace, photos):
+    done = ingest(photos)
+    (workspace / "data/pets/images/cat/0.png").unlink()
+    with pytest.raises(Fault, match=r"data/pets is not what data.dvc names: 1 missing"):
+        ingest("", retry=done.rejected_file)
+
+
 def test_more_than_the_tolerance_fails_and_leaves_the_old_data(workspace, photos):
     first = ingest(photos)
     for i in range(5):
         (photos / "cat" / f"{i}.png").write_bytes(b"broken")
-    with pytest.raises(
-        Fault, match=r"5 of 40 images and boxes \(12.5%\).*tolerated 5.0%.*5 × not an image.*rejected.csv"
-    ):
+    with pytest.raises(Fault, match=r"5 of 40 images \(12.5%\).*tolerated 5.0%.*5 × not an image.*rejected.csv"):
         ingest(photos)
     assert verify("pets") == first.dataset_version
     assert len(read_rows(workspace / ".sightline/ingest/pets/rejected.csv")) == 5
@@ -237,7 +269,7 @@ def test_without_an_exchange_of_folders_two_renames_do_it(workspace, photos, mon
     assert verify("pets") != ingest(photos).dataset_version == verify("pets")
     place = workspace / "data/pets"
     place.rename(workspace / "data/.pets.old")  # killed between the two
-    store.tidy("pets")
+    store.tidy()
     assert verify("pets") and not (workspace / "data/.pets.old").exists()
 
 

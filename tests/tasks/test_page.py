@@ -1,6 +1,7 @@
 """A run's page: nothing is shown where there is no run, and names become what Prefect takes."""
 
 import logging
+import re
 
 import pytest
 
@@ -25,12 +26,22 @@ def test_in_a_task_it_is_shown_under_a_name_that_prefect_takes(monkeypatch):
     monkeypatch.setattr(page.TaskRunContext, "get", classmethod(lambda cls: object()))
     monkeypatch.setattr(page, "create_markdown_artifact", lambda text, **more: shown.append((text, more)))
     monkeypatch.setattr(page, "create_table_artifact", lambda rows, **more: shown.append((rows, more)))
-    page.show("# text", "evaluation-Roofs_Ü.2/3-test-", "Roofs")
+    page.show("# text", "evaluation-Roofs_2/3-test-", "Roofs")
     page.show_table(({"a": 1},), "concepts-roofs/3", "Per concept")
     assert shown == [
         ("# text", {"key": "evaluation-roofs-2-3-test", "description": "Roofs"}),
         ([{"a": 1}], {"key": "concepts-roofs-3", "description": "Per concept"}),
     ]
+
+
+def test_names_in_other_alphabets_stay_apart(monkeypatch):
+    keys = []
+    monkeypatch.setattr(page.TaskRunContext, "get", classmethod(lambda cls: object()))
+    monkeypatch.setattr(page, "create_markdown_artifact", lambda text, key, description: keys.append(key))
+    for name in ("ingest-屋根", "ingest-猫", "ingest-猫", "犬"):
+        page.show("# text", name, "what")
+    assert len(set(keys)) == 3
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", key) for key in keys)
 
 
 def test_pictures_are_in_the_text_itself(monkeypatch, tmp_path):

@@ -8,7 +8,7 @@ from models.runtime.faults import Fault
 from tasks import plan as plans
 from tasks.data.commit import commit
 from tasks.data.store import heading
-from tasks.plan import PinnedDataset, TrainingPlan, default_name, pin, sources_digest
+from tasks.plan import TrainingPlan, default_name, pin, sources_digest
 
 VERSION = "0" * 32 + ".dir"
 
@@ -112,9 +112,23 @@ def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace):
     (folder / "annotations.jsonl").write_text("")
     version = commit("roofs").dataset_version
     pinned = pin("roofs")
-    assert pinned == PinnedDataset(name="roofs", version=version, folder=str(folder))
+    assert (pinned.name, pinned.version, pinned.folder) == ("roofs", version, str(folder))
     opened = pinned.open()
     assert (opened.name, opened.version, opened.concepts) == ("roofs", version, ("hail",))
+
+
+def test_a_dataset_ingested_anew_is_not_taken_for_the_version_that_was_pinned(workspace):
+    folder = workspace / "data/roofs"
+    folder.mkdir(parents=True)
+    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
+    (folder / "annotations.jsonl").write_text("")
+    version = commit("roofs").dataset_version
+    pinned = pin("roofs")
+    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("dent", "hail")))
+    with pytest.raises(
+        Fault, match=rf"(?s)ingested anew.*{version}.*`sightline dataset checkout roofs@{version} FOLDER`"
+    ):
+        pinned.open()
 
 
 def test_a_dataset_changed_by_hand_is_not_pinned_to_a_version_it_no_longer_is(workspace):
@@ -134,7 +148,8 @@ def test_a_dataset_checked_out_elsewhere_is_pinned_to_what_it_is(tmp_path, monke
     (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
     (folder / "annotations.jsonl").write_text("")
     monkeypatch.setattr(plans, "folder_version", lambda path: f"version of {path.name}")
-    assert pin(str(folder)) == PinnedDataset(name="roofs", version="version of roofs", folder=str(folder))
+    pinned = pin(str(folder))
+    assert (pinned.name, pinned.version, pinned.folder) == ("roofs", "version of roofs", str(folder))
     monkeypatch.chdir(tmp_path)
     assert pin("old/roofs").folder == str(folder)
 

@@ -211,3 +211,16 @@ def test_without_a_folder_a_new_one_is_made(ready, workspace):
     assert folder.is_dir()
     assert folder.parent == workspace / "predictions"
     assert folder.name.startswith(f"{ready.classifier.name}-1-20")
+
+
+def test_two_in_one_second_do_not_share_a_folder(ready, workspace):
+    folders = {output_folder(ready.classifier, "") for _ in range(4)}
+    assert len(folders) == 4
+
+
+def test_what_an_interrupted_prediction_had_drawn_is_not_kept(ready, tmp_path):
+    folder = tmp_path / "answers"
+    picture(folder / "drawn/images/gone.jpg")
+    (folder / "parts").mkdir()
+    output_folder(ready.classifier, str(folder))
+    assert list(folder.iterdir()) == []

@@ -149,3 +149,28 @@ def test_another_metric_decides_where_the_gate_names_one(match):
 def test_a_metric_that_was_not_measured_is_refused(match):
     with pytest.raises(Fault, match=r"gate: there is no metric 'map_50' here\. There are: accuracy, "):
         match.decide(match.tall, metric="map_50")
+
+
+def test_one_that_cannot_be_compared_stays_with_the_reason(match, tmp_path):
+    other = pinned(tmp_path / "other", SPLITS)
+    for file in ("dataset.yaml", "annotations.jsonl"):
+        path = Path(other.folder) / file
+        path.write_text(path.read_text().replace("tall", "round").replace("wide", "square"))
+    old = match.version(WIDE, other)
+    set_alias(old, "champion")
+    decision = match.decide(match.tall)
+    assert (decision.promoted, decision.champion) == (False, str(old))
+    assert f"{match.tall} stays: it cannot be compared with {old}." in decision.why
+    assert "share no concept" in decision.why
+
+
+def test_the_sentence_of_its_promotion_stays(match):
+    why = match.decide(match.tall).why
+    again = match.decide(match.tall)
+    assert "is the champion already" in again.why
+    assert client().get_model_version(match.name, str(match.tall.number)).tags["promotion"] == why
+
+
+def test_the_champion_is_not_told_that_it_stays_below_the_minimum(match):
+    set_alias(match.wide, "champion")
+    assert "is the champion already" in match.decide(match.wide, minimum=0.5).why

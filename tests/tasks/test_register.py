@@ -12,7 +12,7 @@ import pytest
 from models.parameters import ClassifierParameters
 from models.runtime.faults import Fault
 from tasks import register as verb
-from tasks.registry import artifacts, card, client, resolve, trained, versions
+from tasks.registry import artifacts, card, client, resolve, trained, trained_on, versions
 from tasks.train import train, work_folder
 from tests.registered import SPLITS, checkpoint, lively, pinned, planned, registered
 
@@ -155,3 +155,18 @@ def test_a_dataset_without_test_images_is_enough(tmp_path):
 def test_a_name_may_be_any_that_a_dataset_may_have(plan, name):
     assert str(registered(planned(plan.dataset, name))) == f"{name}/1"
     assert resolve(f"{name}@challenger").name == name
+
+
+def test_killed_before_it_was_challenger_it_becomes_so(plan):
+    version = registered(plan)
+    client().delete_registered_model_alias(plan.name, "challenger")
+    assert resolve(str(version)).aliases == ()
+    assert verb.register.fn(plan, checkpoint(plan)).aliases == ("challenger",)
+
+
+def test_what_its_first_weights_had_seen_counts_as_seen(plan, tmp_path):
+    first = registered(plan)
+    start = artifacts(first) / "weights.safetensors"
+    only_two = pinned(tmp_path / "other", ("train", "train", "val") + ("test",) * 13)
+    later = registered(planned(only_two, weights=str(start)))
+    assert trained_on(later) == trained_on(first)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
 import mlflow
 import pytest
 
@@ -125,16 +129,31 @@ class Elsewhere:
     """A logged model on a server."""
 
     artifact_location = "mlflow-artifacts:/7/models/m-1"
+    model_id = "m-1"
 
 
 def test_artifacts_of_a_server_elsewhere_are_kept_in_the_workspace(name, monkeypatch, workspace):
-    asked = []
+    asked, downloaded = [], artifacts(resolve(f"{name}/1"))
 
     def download(where, dst_path):
         asked.append(where)
-        return dst_path
+        return str(shutil.copytree(downloaded, Path(dst_path) / "version"))
 
     monkeypatch.setattr(type(client()), "get_logged_model", lambda self, given: Elsewhere())
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
-    assert artifacts(resolve(f"{name}/1")) == workspace / ".sightline/downloads" / name / "1"
+    for _ in range(2):
+        assert artifacts(resolve(f"{name}/1")) == workspace / ".sightline/downloads/m-1"
     assert asked == ["mlflow-artifacts:/7/models/m-1/artifacts/version"]
+    assert (workspace / ".sightline/downloads/m-1/card.json").is_file()
+    assert [path.name for path in (workspace / ".sightline/downloads").iterdir()] == ["m-1"]
+
+
+def test_other_peoples_tags_are_no_metrics(name):
+    version = resolve(f"{name}/1")
+    note(version, test="yes", **{"test.accuracy": 0.5, "test.reviewed": "by Ann", "train.e": "e"})
+    assert not {"test", "test.reviewed", "train.e"} & resolve(f"{name}/1").metrics.keys()
+    assert resolve(f"{name}/1").metrics["test.accuracy"] == 0.5
+
+
+def test_it_is_known_when_a_version_was_registered(name):
+    assert datetime.fromisoformat(resolve(f"{name}/1").created) <= datetime.now(UTC)

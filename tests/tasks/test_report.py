@@ -1,7 +1,6 @@
 """Tables, files, plots and drawings: that they hold what the report says, and survive odd reports."""
 
 import csv
-import io
 import json
 import math
 import warnings
@@ -10,23 +9,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from rich.console import Console
 
 from models.runtime.predictions import Concepts, Regions
 from tasks.data.annotations import Annotation
+from tasks.drawing import draw
 from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
-from tasks.report import (
-    contact_sheet,
-    draw,
-    labelled,
-    markdown,
-    plot_report,
-    plot_training,
-    save,
-    show,
-    side_by_side,
-)
+from tasks.plots import plot_report, plot_training
+from tasks.report import markdown, save, side_by_side
 from tasks.style import colour, paint_to, short
 
 ODD = ("hail | wind", "_hidden", "$x$ [b]", "鳥", "a-name-that-goes-on-and-on-for-ever-and-ever", "absent")
@@ -75,13 +65,29 @@ def test_markdown_has_the_headline_the_notes_and_a_row_a_concept():
 
 def test_an_undefined_headline_says_so():
     report = detection([boxed()], [Regions.empty(("a",))], ("a",))
-    assert "mAP at IoU .50 is undefined, on 1 images" in markdown(report)
+    assert "mAP at IoU .50 is undefined, on 1 images" in markdown(report, "roofs/3")
 
 
 def test_a_classifiers_markdown_names_its_threshold_only_where_it_has_one():
-    assert "counts from a score" not in markdown(classifier())
-    assert "counts from a score of 0.5" in markdown(classifier(exclusive=False))
-    assert "| accuracy of the best five | 1.000 |" in markdown(classifier())
+    assert "counts from a score" not in markdown(classifier(), "a/1")
+    assert "counts from a score of 0.5" in markdown(classifier(exclusive=False), "a/1")
+    assert "| accuracy of the best five | 1.000 |" in markdown(classifier(), "a/1")
+
+
+@pytest.mark.parametrize(
+    ("report", "metric", "said"),
+    [
+        (detector(), "map_50", "mAP at IoU .50"),
+        (classifier(), "accuracy", "accuracy"),
+        (classifier(exclusive=False), "macro_average_precision", "average precision, mean of concepts"),
+    ],
+)
+def test_the_number_that_counts_comes_first_with_its_interval(report, metric, said):
+    lines = markdown(report, "a/1").splitlines()
+    low, high = (report.summary[f"{metric}_{end}"] for end in ("low", "high"))
+    assert lines[2].startswith(f"{said} {report.summary[metric]:.3f} (95 % interval {low:.3f} to {high:.3f})")
+    first = lines[lines.index("| metric | value |") + 2]
+    assert first == f"| {said} | {report.summary[metric]:.3f} |"
 
 
 def test_what_is_saved_can_be_read_back(tmp_path):
@@ -104,33 +110,23 @@ def test_what_is_saved_can_be_read_back(tmp_path):
 
 def test_saving_again_replaces_and_leaves_no_rest(tmp_path):
     folder = tmp_path / "report"
-    save(detector(), folder)
+    save(detector(), folder, "a/1")
     names = sorted(path.name for path in folder.iterdir())
-    save(detector(found=()), folder)
+    save(detector(found=()), folder, "a/1")
     assert sorted(path.name for path in folder.iterdir()) == names
     assert json.loads((folder / "report.json").read_text())["summary"]["map_50"] == 0
-
-
-def test_the_terminal_shows_every_concept_and_the_whole():
-    console = Console(file=io.StringIO(), width=80)
-    show(detector(), console, "roofs/3")
-    text = console.file.getvalue()
-    assert text.startswith("roofs/3: mAP at IoU .50 0.400")
-    assert all(name in text for name in ("hail | wind", "$x$ [b]", "labelled", "TP", "Prec.", "F1"))
-    assert max(map(len, text.splitlines())) <= 80
-    last = next(line for line in text.splitlines() if line.strip().startswith("all"))
-    assert last.split()[1:] == ["0.400", "0.400", "5", "2", "0", "3", "0.400", "1.000", "0.571"]
-    assert "note: no box of 'absent'" in text
 
 
 def test_models_side_by_side():
     report = classifier()
     finite = {name: value for name, value in report.summary.items() if name != "macro_roc_auc"}
-    one = SimpleNamespace(model="roofs/3", metrics=finite, per_concept=report.per_concept)
+    one = SimpleNamespace(model="roofs/3", metrics=finite, per_concept=report.per_concept, seen_in_training=3)
     (row,) = side_by_side([one])
     assert row["Total Concept"] == "Model:roofs/3"
     assert row["Accuracy (ROC AUC)"] is None
     assert (row["Total Labeled"], row["True Positives"], row["Recall"]) == (5, 5, 1.0)
+    assert row["Average Precision"] == report.summary["macro_average_precision"]
+    assert row["Seen in training"] == 3
 
 
 @pytest.mark.parametrize(
@@ -242,21 +238,6 @@ def test_labels_stay_in_the_picture():
     assert tint[:20, 110:200].any()  # the label is wider than the box, and not cut off above
 
 
-def test_the_truth_is_dashed():
-    image = Image.new("RGB", (800, 600), "grey")
-    drawn = np.asarray(draw(image, Regions.empty(ODD), truth=regions((200, 200, 500, 400))))
-    edge = {tuple(pixel) for pixel in drawn[200, 200:500].tolist()}
-    assert edge == {(255, 255, 255), (0, 0, 0)}
-
-
-def test_an_annotation_becomes_the_truth_to_draw():
-    truth = labelled(boxed("wind", "emu"), ("hail", "wind"))
-    assert truth.concepts == ("hail", "wind", "emu")
-    assert truth.labels.tolist() == [1, 2]
-    assert truth.boxes.tolist()[1] == [20, 0, 30, 10]
-    assert len(labelled(boxed(), ("hail",))) == 0
-
-
 def test_concepts_are_told_below_the_picture():
     image = Image.new("RGB", (800, 600), "white")
     scores = np.array([0.1, 0.7, 0.05, 0.05, 0.05, 0.05], np.float32)
@@ -267,18 +248,6 @@ def test_concepts_are_told_below_the_picture():
     bar = np.abs(strip - rgb(colour(1))).max(axis=-1) < 3
     assert bar[540:559].all()  # .7 of the width
     assert not bar[565:].any()
-
-
-def test_a_contact_sheet_holds_every_picture():
-    colours = ("red", "lime", "blue", "black", "yellow")
-    images = [Image.new("RGB", (40 + i, 30), name) for i, name in enumerate(colours)]
-    sheet = contact_sheet(images, 2, [f"picture {name}" for name in colours], cell=120)
-    found = {colour for _, colour in sheet.getcolors(10**6)}
-    assert {(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)} <= found
-    assert sheet.width == 2 * 120 + 3 * 3
-    assert contact_sheet(images[:1], 4, cell=120).width == 120 + 2 * 3
-    with pytest.raises(ValueError, match="at least one image"):
-        contact_sheet([], 2)
 
 
 def test_long_names_keep_both_ends():

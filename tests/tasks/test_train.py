@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 
 import pytest
@@ -20,7 +21,7 @@ from tasks import train as verb
 from tasks.data.dataset import Dataset
 from tasks.plan import TrainingPlan
 from tasks.registry import client
-from tasks.train import check_trainable, plan_training, train, work_folder
+from tasks.train import alone, check_trainable, plan_training, start_run, train, unseen, work_folder
 from tests.registered import pinned, planned, registered
 
 
@@ -139,8 +140,8 @@ def test_every_reason_why_it_cannot_train_is_named_at_once(plan):
     with pytest.raises(Fault) as refused:
         check_trainable(several, plan)
     assert str(refused.value) == (
-        f"dataset signs: cannot train {plan.name}: its val split is empty; some images have several concepts or "
-        "none; set concepts_mutually_exclusive: false; no training image shows zebra."
+        f"dataset signs: cannot train {plan.name}: its val split is empty (ingest it under another name with "
+        "--split 80/10/10); some images have several concepts or none; set concepts_mutually_exclusive: false."
     )
 
 
@@ -148,7 +149,7 @@ def test_a_classifier_needs_labels_of_whole_images_and_two_concepts(tmp_path):
     plan = planned(pinned(tmp_path / "shapes"))
     boxes = pinned(tmp_path / "scenes", task="detection").open()
     alone = Dataset("bars", boxes.folder, "detection", True, ("tall",), boxes.annotations)
-    reasons = r"labels are for detection, and resnet18 needs classification; a classifier needs two concepts or more\."
+    reasons = r"labels are for detection, and resnet18 needs classification; a classifier needs two concepts or more"
     with pytest.raises(Fault, match=reasons):
         check_trainable(alone, plan)
 
@@ -173,7 +174,7 @@ def test_images_with_several_concepts_train_where_concepts_do_not_exclude_each_o
 
 def test_a_plan_is_checked_when_it_is_made(tmp_path):
     empty = pinned(tmp_path / "shapes", ("test",) * 4)
-    with pytest.raises(Fault, match="cannot train shapes-classifier: its train split is empty; its val split is empty"):
+    with pytest.raises(Fault, match=r"cannot train shapes-classifier: its train split is empty .*; its val split"):
         plan_training(empty, ClassifierParameters())
     with pytest.raises(Fault, match="cannot train shapes-detector: its labels are for classification"):
         plan_training(empty, DetectorParameters())
@@ -196,3 +197,57 @@ def test_the_revision_is_the_commit_and_whether_files_differ(workspace):
     assert len(revision) == 40
     file.write_text("two")
     assert verb.git_revision() == revision + "+"
+
+
+def test_without_git_there_is_no_revision(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert verb.git_revision() == ""
+
+
+def test_an_experiment_deleted_in_mlflow_is_brought_back():
+    deleted = verb.experiment("deleted by hand")
+    client().delete_experiment(deleted)
+    assert verb.experiment("deleted by hand") == deleted
+    assert client().get_experiment(deleted).lifecycle_stage == "active"
+
+
+def test_an_interrupted_run_deleted_in_mlflow_is_made_anew(plan):
+    folder = work_folder(plan)
+    first = start_run(plan, folder)
+    assert start_run(plan, folder) == first
+    client().delete_run(first)
+    second = start_run(plan, folder)
+    assert second != first
+    assert client().get_run(second).data.tags["plan"] == plan.digest
+
+
+def test_a_training_that_fails_is_marked_failed(plan):
+    broken = planned(plan.dataset, weights="nowhere.safetensors")
+    with pytest.raises(Fault, match=r"weights: nowhere\.safetensors cannot be read"):
+        train.fn(broken)
+    run = (work_folder(broken) / "run.txt").read_text()
+    assert client().get_run(run).info.status == "FAILED"
+
+
+def test_one_training_is_at_work_on_a_plan_at_a_time(plan):
+    order = []
+
+    def second():
+        with alone(plan):
+            order.append("second")
+
+    with alone(plan):
+        waiting = Thread(target=second)
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_concept_without_a_training_image_is_told_and_no_hindrance(tmp_path):
+    dataset = pinned(tmp_path / "shapes").open()
+    assert unseen(dataset) == []
+    more = replace(dataset, concepts=(*dataset.concepts, "zigzag"))
+    assert unseen(more) == ["zigzag"]
+    check_trainable(more, planned(pinned(tmp_path / "again")))

@@ -26,8 +26,9 @@ from tasks.data.formats.claims import Claim
 from tasks.data.formats.files import Files, walk
 from tasks.data.formats.names import readable
 from tasks.data.formats.source import Boxed, Labelled, Rejected, Source
+from tasks.workspace import root
 
-__all__ = ["FORMATS", "Boxed", "Format", "Labelled", "Rejected", "Source", "Written", "detect", "read", "write"]
+__all__ = ["FORMATS", "Boxed", "Format", "Labelled", "Rejected", "Source", "Written", "read", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,24 +78,20 @@ class Written:
     lost: tuple[str, ...]
 
 
-def detect(source: Path) -> str:
-    """The name of the one format that a source is in: a folder, or a .csv, .json or data.yaml among its pictures.
-
-    Raises Fault when it is in none (says what was looked for and what is there) or might be in two (names both).
-    """
-    return _detect(walk(source))
-
-
 def read(source: Path, format: str = "auto") -> Source:
-    """What a labelled folder says of its pictures; none of them is opened.
+    """What a labelled folder says of its pictures, or a .csv, .json or data.yaml among them; no picture is opened.
 
     Links that lead out of the source, and files whose name cannot be used, are among the rejected.
-    Raises Fault when the source cannot be read as a whole, or holds nothing.
+    Raises Fault when the source cannot be read as a whole, holds nothing, and when `auto` finds no format (says
+    what was looked for and what is there) or might be two (names both).
     """
     if format != "auto":
         _known(format)
     files = walk(source)
-    found = FORMATS[_detect(files) if format == "auto" else format].read(files)
+    try:
+        found = FORMATS[_detect(files) if format == "auto" else format].read(files)
+    except OSError as error:
+        raise Fault(f"{error.filename or source}: cannot be read ({error.strerror or error})") from None
     if not found.images and not found.rejected:
         raise Fault(f"{source}: there is no picture in it ({found.note})")
     told = {row.path for row in found.rejected}
@@ -107,7 +104,7 @@ def write(dataset: Dataset, format: str, folder: Path) -> Written:
     """Write a dataset in a format: pictures byte for byte, labels, splits. All of it or nothing.
 
     Raises Fault when the format cannot hold such a dataset, when a picture is not there, and when `folder` is
-    neither new nor empty or lies in the dataset.
+    neither new nor empty, or lies in the dataset or in `data/`.
     """
     _known(format)
     if FORMATS[format].task != dataset.task:
@@ -142,6 +139,8 @@ def _free(dataset: Dataset, folder: Path) -> Path:
         raise Fault(f"{folder}: is there already, and is not an empty folder. Choose another, or empty it")
     if target.is_relative_to(dataset.folder.resolve()):
         raise Fault(f"{folder}: lies in the dataset itself. Choose a folder outside {dataset.folder}")
+    if target.is_relative_to((root() / "data").resolve()):
+        raise Fault(f"{folder}: lies in data/, which holds the current versions. Choose a folder outside.")
     return target
 
 

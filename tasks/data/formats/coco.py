@@ -55,8 +55,9 @@ def claim(files: Files) -> Claim | None:
     paths = [path for path in _candidates(files) if _looks(files.root / path)]
     if not paths:
         return None
-    named = set().union(*(_base_names(files.root / path) for path in paths))
-    spoken = [path for path in files.pictures if not named or posixpath.basename(path) in named]
+    names = [_base_names(files.root / path) for path in paths]
+    named = None if None in names else set().union(*filter(None, names))
+    spoken = [path for path in files.pictures if named is None or posixpath.basename(path) in named]
     return Claim(f"{', '.join(paths[:3])} with images, annotations and categories", frozenset(spoken))
 
 
@@ -120,10 +121,10 @@ def _looks(path: Path) -> bool:
         return re.search(rb'"(images|annotations|categories)"\s*:\s*\[', file.read(HEAD)) is not None
 
 
-def _base_names(path: Path) -> set[str]:
-    """The base names of a small file's pictures; of a large one nothing, which stands for all."""
+def _base_names(path: Path) -> set[str] | None:
+    """The base names of a small file's pictures; None for a large one, which may speak of any."""
     if path.stat().st_size > SMALL:
-        return set()
+        return None
     entries = json.loads(path.read_bytes())["images"]
     names = [entry.get("file_name") for entry in entries if isinstance(entry, dict)]
     return {re.split(r"[/\\]", name)[-1] for name in names if isinstance(name, str)}

@@ -31,6 +31,8 @@ class Layout:
     def parts(self, path: str) -> tuple[str, str]:
         """The split folder and the class folder that a path goes through; each empty when none."""
         parts = path[len(self.top) :].split("/")[:-1] if path.startswith(self.top) else []
+        if self.splits and parts and parts[0] not in self.splits:
+            return "", ""
         split = parts.pop(0) if self.splits and parts else ""
         return split, parts[0] if parts else ""
 
@@ -109,14 +111,18 @@ def _seen(pictures: int, classes: int, layout: Layout) -> str:
 
 
 def _layout(files: Files) -> Layout:
-    """Split folders count as such only where every folder of pictures is one: `bus/ car/ train/` are classes."""
+    """Split folders count as such where every folder of pictures is one, and where two splits hold class folders.
+
+    So `bus/ car/ train/` are classes, and a stray folder beside `train/` and `val/` does not make them any.
+    """
     top = ""
     while True:
         below = _children(files.pictures, top)
         splits = sorted(
             name for name in _children((f"{path}/" for path in files.folders), top) if split_of_folder(name)
         )
-        if splits and below <= set(splits):
+        deep = {split_of_folder(name) for name in splits if _children(files.pictures, f"{top}{name}/")}
+        if splits and (below <= set(splits) or len(deep) > 1):
             return Layout(top, tuple(splits))
         inside = [path[len(top) :].count("/") for path in files.pictures if path.startswith(top)]
         if len(below) != 1 or min(inside) < 2:
@@ -134,7 +140,10 @@ def _empty_classes(files: Files, layout: Layout) -> set[str]:
     held = {posixpath.dirname(path) for path in (*files.paths, *files.folders)}
     empty = [path for path in files.folders if path not in held and path.startswith(layout.top)]
     level = 2 if layout.splits else 1
-    names = [path.rpartition("/")[2] for path in empty if path[len(layout.top) :].count("/") == level - 1]
+    classes = [
+        path for path in empty if path[len(layout.top) :].count("/") == level - 1 and layout.parts(f"{path}/")[1]
+    ]
+    names = [path.rpartition("/")[2] for path in classes]
     return {concept(name) for name in names if name.strip() and not split_of_folder(name)}
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from tasks.data.annotations import Box
-
-Task = Literal["classification", "detection"]
+from tasks.data.dataset import Task
 
 
 @dataclass(frozen=True, slots=True)

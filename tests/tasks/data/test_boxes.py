@@ -1,6 +1,7 @@
 """A box ends up where a person sees the thing it was drawn around, or is left out with the reason."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -57,8 +58,7 @@ def test_bad_boxes_are_left_out_and_the_others_stay(box, reason):
     assert found.columns["boxes"] == ((1, 1, 2, 2),)
     (row,) = found.rejected
     assert (row.path, row.row, row.what) == ("a.png", "object 1", "box")
-    with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(row.reason)
+    assert re.search(reason, row.reason)
 
 
 def test_a_box_without_a_concept_is_left_out():

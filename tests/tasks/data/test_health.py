@@ -1,5 +1,6 @@
 """A dataset at a glance, and what is wrong with it in sentences."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -110,5 +111,4 @@ PROBLEMS = {
 @pytest.mark.parametrize("sentence", PROBLEMS)
 def test_each_problem_is_a_sentence(tmp_path, sentence):
     found = "\n".join(problems(PROBLEMS[sentence](tmp_path)))
-    with pytest.raises(ValueError, match=sentence):
-        raise ValueError(found)
+    assert re.search(sentence, found)

@@ -9,6 +9,7 @@ from sklearn import metrics
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.metrics.classification import classification
+from tasks.metrics.resampling import of_scores
 
 NAMES = ("ant", "bee", "cat", "dog", "emu", "fox", "gnu")
 
@@ -80,6 +81,21 @@ def test_non_exclusive_numbers_are_scikit_learns(seed):
     assert {name: report.summary[name] for name in want} == pytest.approx(want)
     assert "top5_accuracy" not in report.summary
     assert report.confusion.shape == (0, 0)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_average_precision_on_redrawn_images_is_scikit_learns(seed):
+    actual, scores = random_scores(seed, count=30, exclusive=False)  # rounded: many are equal
+    average = of_scores(scores, actual)
+    report = classification(images(*[np.array(NAMES)[row].tolist() for row in actual]), scores, NAMES, exclusive=False)
+    summary = report.summary
+    assert average(np.arange(30)) == pytest.approx(summary["macro_average_precision"], abs=1e-12)
+    redrawn = np.random.default_rng(seed).integers(0, 30, 6)  # of few images, some concepts are on none
+    there = actual[redrawn].any(axis=0)
+    want = metrics.average_precision_score(actual[redrawn][:, there], scores[redrawn][:, there])
+    assert average(redrawn) == pytest.approx(want, abs=1e-12)
+    assert summary["macro_average_precision_low"] < summary["macro_average_precision"]
+    assert summary["macro_average_precision"] < summary["macro_average_precision_high"]
 
 
 @pytest.mark.parametrize("exclusive", [True, False])

@@ -9,8 +9,9 @@ from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
 from tasks.metrics.classification import classification
-from tasks.metrics.compare import GATED, HEADLINE, LOWER_IS_BETTER, bootstrap, compare, table
+from tasks.metrics.compare import GATED, LOWER_IS_BETTER, compare, total
 from tasks.metrics.detection import detection
+from tasks.metrics.interval import bootstrap
 
 TRUTH = ("a", "a", "b", "b")
 
@@ -37,13 +38,26 @@ def detector(*boxes, labelled=1):
 
 
 def test_the_better_candidate_wins_by_the_headline():
-    won = compare(classifier("a", "b", "b", "a"), classifier("a", "a", "b", "a"), HEADLINE["classification"])
+    won = compare(classifier("a", "b", "b", "a"), classifier("a", "a", "b", "a"))
     assert (won.metric, won.champion, won.candidate, won.difference) == ("accuracy", 0.5, 0.75, 0.25)
     assert won.better
     assert won.sentence == ("the candidate is better: accuracy 0.75 against the champion's 0.5 (+0.25) on 4 images")
     lost = compare(detector((0, 0, 10, 10)), detector((50, 50, 60, 60)))
-    assert not lost.better
+    assert (lost.metric, lost.better) == ("map_50", False)
     assert lost.sentence.startswith("the candidate is worse: map_50 0 against the champion's 1 (-1)")
+
+
+def test_of_several_concepts_accuracy_is_no_headline():
+    """Of ten concepts, of which an image has one, a model that says no to all is right nine times in ten."""
+    letters = tuple("abcdefghij")
+    entries = [Annotation(f"{name}.png", "", 8, 8, "test", (name,)) for name in letters]
+    silent = classification(entries, np.full((10, 10), 0.1, np.float32), letters, False)
+    ranking = classification(
+        entries, np.full((10, 10), 0.5, np.float32) + np.eye(10, dtype=np.float32) / 4, letters, False
+    )
+    assert silent.summary["accuracy"] == 0.9 > ranking.summary["accuracy"]
+    won = compare(silent, ranking)
+    assert (won.metric, won.better, won.candidate) == ("macro_average_precision", True, 1.0)
 
 
 def test_equal_is_not_better():
@@ -86,11 +100,13 @@ def test_counts_and_bounds_are_no_metrics():
 
 
 def test_the_total_table_adds_up():
-    rows = table({"roofs/1": classifier("a", "b", "b", "a"), "roofs/2": classifier(*"aabb")})
+    reports = {"roofs/1": classifier("a", "b", "b", "a"), "roofs/2": classifier(*"aabb")}
+    rows = [total(name, report.summary, report.per_concept) for name, report in reports.items()]
     assert [row["Total Concept"] for row in rows] == ["Model:roofs/1", "Model:roofs/2"]
     assert list(rows[0]) == [
         "Total Concept",
         "Accuracy (ROC AUC)",
+        "Average Precision",
         "Total Labeled",
         "Total Predicted",
         "True Positives",
@@ -102,7 +118,8 @@ def test_the_total_table_adds_up():
     ]
     assert (rows[0]["Total Labeled"], rows[0]["True Positives"], rows[0]["False Positives"]) == (4, 2, 2)
     assert rows[0]["Precision"] == 0.5
-    (row,) = table({"roofs/3": detector((0, 0, 10, 10), (50, 50, 60, 60))})
+    report = detector((0, 0, 10, 10), (50, 50, 60, 60))
+    row = total("roofs/3", report.summary, report.per_concept)
     assert row["Average Precision"] == pytest.approx(1)
     assert (row["Total Labeled"], row["Total Predicted"], row["Precision"]) == (1, 2, 0.5)
 
@@ -130,5 +147,6 @@ def test_what_a_gate_may_ask_for_is_measured_and_better_when_higher():
     several = classifier("a", "a", "b", "b", exclusive=False).summary
     assert set(GATED["classification"]) <= exclusive.keys() | several.keys()
     assert set(GATED["detection"]) <= detector((0.0, 0.0, 10.0, 10.0)).summary.keys()
-    assert {task: name in GATED[task] for task, name in HEADLINE.items()} == dict.fromkeys(GATED, True)
+    reports = classifier(*"aabb"), classifier(*"aabb", exclusive=False), detector()
+    assert [report.headline in GATED[report.task] for report in reports] == [True] * 3
     assert not LOWER_IS_BETTER & {name for names in GATED.values() for name in names}

@@ -13,7 +13,7 @@ from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
 from tasks.metrics.coco import TWELVE, coco
-from tasks.metrics.detection import Worst, best_threshold, detection, worst
+from tasks.metrics.detection import best_threshold, detection
 from tasks.metrics.matching import match
 from tasks.metrics.resampling import Resampled
 
@@ -319,15 +319,3 @@ def test_of_equally_good_thresholds_the_highest_is_best():
     rows = [(box, 0.9, "cat"), (aside, 0.8, "cat"), (aside, 0.7, "cat"), ((20, 0, 30, 10), 0.6, "cat")]
     entry = image(box, (20, 0, 30, 10))  # F1 is 2/3 at .9 and again at .6
     assert best_threshold([entry], [regions(*rows)], NAMES) == pytest.approx(0.89)
-
-
-def test_the_worst_images_come_first():
-    annotations = [image((0, 0, 9, 9)), image((0, 0, 9, 9), (50, 50, 60, 60)), image((0, 0, 9, 9))]
-    found = [
-        regions(((0, 0, 9, 9), 0.9, "cat")),
-        regions(((80, 0, 90, 9), 0.9, "cat")),
-        regions(((0, 0, 9, 9), 0.4, "cat"), ((80, 0, 90, 9), 0.4, "cat")),
-    ]
-    assert worst(annotations, found, 5) == (Worst(1, 2, 1), Worst(2, 1, 0))
-    assert worst(annotations, found, 1) == (Worst(1, 2, 1),)
-    assert worst([], [], 3) == ()

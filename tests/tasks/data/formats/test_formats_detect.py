@@ -9,6 +9,8 @@ import pytest
 
 from models.runtime.faults import Fault
 from tasks.data import formats
+from tasks.data.formats import coco
+from tasks.data.formats.files import walk
 
 XML = "<annotation><object><name>cat</name></object></annotation>"
 COCO = {"images": [{"id": 1, "file_name": "1.jpg"}], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
@@ -40,7 +42,6 @@ ROW = "0 0.5 0.5 0.1 0.1\n"
 )
 def test_each_format_is_recognised(lay, files, format):
     source = lay(files)
-    assert formats.detect(source) == format
     assert formats.read(source).format == format
 
 
@@ -62,9 +63,17 @@ def test_two_candidates_are_both_named(lay, files, names):
         formats.read(source)
 
 
+def test_a_large_coco_file_may_speak_of_every_picture(lay, monkeypatch):
+    large = COCO | {"images": [{"id": i, "file_name": f"{i}.jpg", "license": "x" * 200} for i in (2, 3, 4)]}
+    pictures = {f"{folder}/{number}.jpg": b"" for number, folder in enumerate("abab", 1)}
+    source = lay(pictures | {"large.json": large, "small.json": COCO})
+    monkeypatch.setattr(coco, "SMALL", 500)
+    assert formats.read(source).format == "coco"
+
+
 def test_nothing_known_says_what_was_looked_for_and_what_is_there(lay):
     with pytest.raises(Fault, match=r"Looked for: Pascal VOC .* There is: 2 \.jpg, 1 \.pdf.*--format voc\|coco"):
-        formats.detect(lay({"1.jpg": b"", "2.jpg": b"", "3.pdf": b""}))
+        formats.read(lay({"1.jpg": b"", "2.jpg": b"", "3.pdf": b""}))
 
 
 def test_a_source_that_is_none(lay, tmp_path):
@@ -78,6 +87,30 @@ def test_a_source_that_is_none(lay, tmp_path):
         formats.read(tmp_path, "vok")
     with pytest.raises(Fault, match="there is no picture in it"):
         formats.read(lay({"a.json": COCO | {"images": []}}) / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("files", "gone", "format"),
+    [
+        ({"1.jpg": b"", "1.xml": XML}, "1.xml", "auto"),
+        ({"1.jpg": b"", "1.xml": XML, "ImageSets/Main/train.txt": "1"}, "ImageSets/Main/train.txt", "voc"),
+        ({"1.jpg": b"", "a.json": COCO}, "a.json", "coco"),
+        ({"1.jpg": b"", "a.csv": "path,label\n1.jpg,cat\n"}, "a.csv", "csv"),
+        ({"1.jpg": b"", "1.txt": ROW}, "1.txt", "yolo"),
+        ({"1.jpg": b"", "1.txt": ROW, "data.yaml": "names: [cat]"}, "data.yaml", "auto"),
+    ],
+)
+def test_a_file_of_labels_that_cannot_be_read_is_named(lay, monkeypatch, files, gone, format):
+    source = lay(files)
+
+    def walked(path):
+        found = walk(path)
+        (source / gone).unlink()  # a folder that denies access cannot be had in a test that runs as root
+        return found
+
+    monkeypatch.setattr(formats, "walk", walked)
+    with pytest.raises(Fault, match=rf"{gone}: cannot be read \(No such file"):
+        formats.read(source, format)
 
 
 def test_links_that_lead_out_are_rejected_and_those_within_are_followed(lay, tmp_path):

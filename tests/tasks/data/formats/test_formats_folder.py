@@ -47,6 +47,21 @@ def test_train_is_a_class_among_classes(lay):
     assert {image.split for image in found.images} == {None}
 
 
+def test_a_stray_folder_beside_two_splits_does_not_make_them_classes(lay):
+    splits = {f"{split}/{name}/1.png": b"" for split in ("train", "val") for name in "ab"}
+    found = formats.read(lay(splits | {"misc/1.png": b"", "misc/c/1.png": b"", "misc/d/": None, "train/e/": None}))
+    assert found.format == "folder" and found.concepts == ("a", "b", "e")
+    assert {image.name: image.split for image in found.images} == {path: path.split("/")[0] for path in splits}
+    assert [(row.path, row.reason) for row in found.rejected] == [
+        (path, "no concept: it lies in no class folder") for path in ("misc/1.png", "misc/c/1.png")
+    ]
+
+
+def test_folders_called_after_splits_that_hold_pictures_themselves_are_classes(lay):
+    found = formats.read(lay({"bus/1.jpg": b"", "train/1.jpg": b"", "test/1.jpg": b""}))
+    assert found.concepts == ("bus", "test", "train")
+
+
 def test_a_lone_split_folder_divides_nothing(lay):
     found = formats.read(lay({"train/a/1.jpg": b"", "train/b/1.jpg": b""}))
     assert {image.split for image in found.images} == {None}

@@ -192,7 +192,7 @@ def test_what_a_format_cannot_hold_at_all_is_refused(dataset, tmp_path):
     assert not out.exists()
 
 
-def test_only_a_new_or_empty_folder_outside_the_dataset_is_written(dataset, tmp_path):
+def test_only_a_new_or_empty_folder_outside_the_dataset_is_written(dataset, tmp_path, workspace):
     things = dataset(*detections())
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("mine")
@@ -200,6 +200,8 @@ def test_only_a_new_or_empty_folder_outside_the_dataset_is_written(dataset, tmp_
         formats.write(things, "coco", tmp_path / "full")
     with pytest.raises(Fault, match="lies in the dataset itself"):
         formats.write(things, "coco", things.folder / "export")
+    with pytest.raises(Fault, match="lies in data/, which holds the current versions"):
+        formats.write(things, "coco", workspace / "data" / "other")
     (tmp_path / "empty").mkdir()
     formats.write(things, "coco", tmp_path / "empty")
     formats.write(things, "coco", tmp_path / "new/deep")
