@@ -7,13 +7,18 @@ import hashlib
 import logging
 import re
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.context import TaskRunContext
 from prefect.exceptions import MissingContextError
+
+LARGE = 500_000  # bytes of a picture; larger ones are shown smaller
+PAGE = 960  # pixels
 
 
 def log(sentence: str) -> None:
@@ -39,9 +44,21 @@ def show_table(rows: Sequence[dict[str, Any]], name: str, what: str) -> None:
 
 def _embedded(picture: Path) -> str:
     """The picture itself in the text: Prefect keeps no files, and its page fetches none from here."""
-    content = base64.b64encode(picture.read_bytes()).decode()
+    content = picture.read_bytes()
     kind = "jpeg" if picture.suffix == ".jpg" else picture.suffix[1:]
-    return f"![{picture.stem.replace('_', ' ')}](data:image/{kind};base64,{content})"
+    if len(content) > LARGE:
+        content, kind = _smaller(content), "jpeg"
+    encoded = base64.b64encode(content).decode()
+    return f"![{picture.stem.replace('_', ' ')}](data:image/{kind};base64,{encoded})"
+
+
+def _smaller(content: bytes) -> bytes:
+    """The picture at the width of a page: what a drone took would make a row of Prefect's database of 20 MB."""
+    buffer = BytesIO()
+    with Image.open(BytesIO(content)) as image:
+        image.thumbnail((PAGE, PAGE))
+        image.convert("RGB").save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
 
 
 def _key(name: str) -> str:

@@ -1,9 +1,12 @@
 """A run's page: nothing is shown where there is no run, and names become what Prefect takes."""
 
+import base64
 import logging
 import re
+from io import BytesIO
 
 import pytest
+from PIL import Image
 
 from tasks import page
 
@@ -52,3 +55,14 @@ def test_pictures_are_in_the_text_itself(monkeypatch, tmp_path):
         (tmp_path / name).write_bytes(b"\0")
     page.show("# text", "name", "what", [tmp_path / "pr_curve.png", tmp_path / "1.jpg"])
     assert shown == ["# text\n\n![pr curve](data:image/png;base64,AA==)\n\n![1](data:image/jpeg;base64,AA==)"]
+
+
+def test_a_large_picture_is_shown_at_the_width_of_a_page(monkeypatch, tmp_path):
+    shown = []
+    monkeypatch.setattr(page.TaskRunContext, "get", classmethod(lambda cls: object()))
+    monkeypatch.setattr(page, "create_markdown_artifact", lambda text, **more: shown.append(text))
+    Image.effect_noise((2000, 1000), 90).save(tmp_path / "roof.png")
+    page.show("# text", "name", "what", [tmp_path / "roof.png"])
+    kind, content = re.fullmatch(r"# text\n\n!\[roof\]\(data:image/(\w+);base64,(.+)\)", shown[0]).groups()
+    with Image.open(BytesIO(base64.b64decode(content))) as image:
+        assert (kind, image.format, image.size) == ("jpeg", "JPEG", (960, 480))
