@@ -20,8 +20,8 @@ def optimizer(network: nn.Module, parameters: Parameters) -> Optimizer:
     ]
     if parameters.optimizer == "sgd":
         return SGD(groups, lr=parameters.learning_rate, momentum=0.9, nesterov=True)
-    # One kernel for all weights: 2.5 ms a step of the light detector on a CPU, against 7.
-    return AdamW(groups, lr=parameters.learning_rate, fused=True)
+    # Not fused, which is 4 % quicker: with bfloat16 Lightning would refuse to clip its gradients.
+    return AdamW(groups, lr=parameters.learning_rate)
 
 
 def schedule(parameters: Parameters, steps: int) -> Callable[[int], float]:
