@@ -14,7 +14,8 @@ from tasks.report import side_by_side
 def named() -> str:
     """What a run is called: by the dataset where one is given."""
     given = flow_run.parameters  # of a deployment's run, those alone that it was given
-    return f"compare {', '.join(given['models'])} on {given.get('dataset') or 'their own'} {given.get('split', 'test')}"
+    where = given.get("dataset") or "the data of the first"
+    return f"compare {', '.join(given['models'])} on {where} {given.get('split', 'test')}"
 
 
 @flow(flow_run_name=named)

@@ -13,7 +13,6 @@ from tasks.demo import compose, scenes, tell
 from tasks.evaluate import evaluate
 from tasks.plan import pin
 from tasks.registry import resolve
-from tasks.workspace import root
 
 APPS = ("roofs", "listings")
 
@@ -26,8 +25,7 @@ def demo(seed: int = 0) -> dict[str, Any]:
     products = {name: seeded(read_app(name), seed) for name in APPS}
     forget = ",".join(product.dataset for product in products.values())
     for product in products.values():
-        source = str(root() / product.source)
-        ingest(source, product.dataset, product.format, product.split, product.tolerance, forget=forget)
+        ingest(product.place, product.dataset, product.format, product.split, product.tolerance, forget=forget)
     outcomes = {name: improve(product) for name, product in products.items()}
     trains = {
         name: evaluate(resolve(outcome.evaluation.model), pin(products[name].dataset), "train")

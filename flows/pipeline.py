@@ -10,7 +10,6 @@ from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import pin
 from tasks.promote import Promotion, promote
 from tasks.train import plan_training
-from tasks.workspace import root
 
 
 class Outcome(BaseModel):
@@ -28,8 +27,7 @@ def pipeline(app: str) -> Outcome:
     app: its name, or the path of its file.
     """
     product = read_app(app)
-    source = str(root() / product.source)  # wherever the command is given
-    ingest(source, product.dataset, product.format, product.split, product.tolerance)
+    ingest(product.place, product.dataset, product.format, product.split, product.tolerance)
     return improve(product)
 
 

@@ -87,6 +87,11 @@ class App(BaseModel):
                 raise ValueError(f"gate.metric: no {task} model is promoted by {given.metric!r}. {known}")
         return given
 
+    @property
+    def place(self) -> str:
+        """Where the source is, whatever folder a command is given in."""
+        return str(root() / self.source)
+
     def parameters(self) -> Parameters:
         """Of the training, checked."""
         return parameters(self.training, "training")

@@ -30,7 +30,7 @@ from tasks.metrics.detection import detection
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note, trained_on
-from tasks.train import experiment
+from tasks.train import active, experiment
 from tasks.workspace import state
 
 SOURCES = ("metrics/*.py", "report.py", "plots.py", "style.py", "drawing.py", "worst.py", "answers.py", "evaluate.py")
@@ -130,7 +130,7 @@ def _tracked(
 ) -> str:
     """The MLflow run that holds the numbers and the files of an evaluation; beside the training's."""
     with mlflow.start_run(
-        experiment_id=client().get_run(version.run).info.experiment_id if version.run else experiment(version.name),
+        experiment_id=_experiment(version),
         run_name=f"evaluate {version} on {dataset.name} {split}",
     ) as run:
         mlflow.set_tags({"stage": "evaluate", "model": str(version), "dataset": dataset.name, "split": split})
@@ -139,6 +139,13 @@ def _tracked(
         for file in files:
             mlflow.log_artifact(str(file), "report")
     return run.info.run_id
+
+
+def _experiment(version: Version) -> str:
+    """That of its training, where MLflow still has that; else one of the model's name."""
+    if not version.run or not active(version.run):
+        return experiment(version.name)
+    return experiment(client().get_experiment(client().get_run(version.run).info.experiment_id).name)
 
 
 def answered(ready: Predictor, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:

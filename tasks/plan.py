@@ -35,13 +35,14 @@ class PinnedDataset(BaseModel):
     def open(self) -> Dataset:
         """Its images, concepts and annotations. Raises Fault when an ingest has put another version in its place."""
         folder = Path(self.folder)
+        opened = open_dataset(folder, self.version)
         if self.labels and labels_digest(folder) != self.labels:
             raise Fault(
                 f"{folder}: was ingested anew since this run began, which is about {self.version}. Nothing is lost: "
                 f"`sightline dataset checkout {self.name}@{self.version} FOLDER` brings that version back, and what is "
                 "run on FOLDER goes on where this stopped; or run it again on the new version."
             )
-        return open_dataset(folder, self.version)
+        return opened
 
 
 def pin(dataset: str) -> PinnedDataset:
@@ -53,10 +54,9 @@ def pin(dataset: str) -> PinnedDataset:
     folder = Path(dataset)
     checked_out = "/" in dataset and (folder / "dataset.yaml").is_file()
     opened = open_dataset(folder.resolve()) if checked_out else named_dataset(dataset)
+    labels = labels_digest(opened.folder)
     version = folder_version(opened.folder) if checked_out else verify(opened.name)
-    return PinnedDataset(
-        name=opened.name, version=version, folder=str(opened.folder), labels=labels_digest(opened.folder)
-    )
+    return PinnedDataset(name=opened.name, version=version, folder=str(opened.folder), labels=labels)
 
 
 def labels_digest(folder: Path) -> str:

@@ -7,6 +7,7 @@ import glob
 import json
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -26,6 +27,7 @@ from tasks.registry import Version
 from tasks.workspace import root
 
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
+PARTS = ".sightline-parts"  # a name that nobody else has: what lies in it is taken away
 PICTURED = 4  # drawn pictures on the run's page
 
 
@@ -61,8 +63,8 @@ def output_folder(version: Version, given: str) -> Path:
     folder = Path(given)
     if (folder / "predictions.jsonl").exists():
         raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
-    if (folder / "parts").exists():  # an interrupted prediction's
-        for left in ("parts", "drawn"):
+    if (folder / PARTS).exists():  # an interrupted prediction's
+        for left in (PARTS, "drawn"):
             shutil.rmtree(folder / left, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -70,13 +72,12 @@ def output_folder(version: Version, given: str) -> Path:
 
 def _new_folder(place: Path, name: str) -> Path:
     place.mkdir(parents=True, exist_ok=True)
-    for number in count(2):
-        try:
-            (place / name).mkdir()
-            return place / name
-        except FileExistsError:  # another prediction of this second
-            name = f"{name.split('_')[0]}_{number}"
-    raise AssertionError("count has no end")
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    while True:
+        folder = place / next(names)
+        with suppress(FileExistsError):  # another prediction of this second
+            folder.mkdir()
+            return folder
 
 
 def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
@@ -112,13 +113,14 @@ def predict_shard(
     own = ready.card.threshold if ready.card.type == "visual-detector" else 0.0
     least = own if threshold is None else threshold
     rejected: list[dict[str, str]] = []
-    part = folder / "parts" / f"{at:06d}.jsonl"
+    part = folder / PARTS / f"{at:06d}.jsonl"
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("w", encoding="utf-8") as file:
         for path, image, answer in answers(ready, pictures, "predicting", rejected):
-            file.write(json.dumps(_line(version, path, image, answer, least), ensure_ascii=False) + "\n")
+            kept = at_least(answer, least)
+            file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
             if draw:
-                _draw(path, image, at_least(answer, least), folder / "drawn")
+                _draw(path, image, kept, folder / "drawn")
     count = len(pictures) - len(rejected)
     log(f"{count} pictures answered, {len(rejected)} could not be read")
     return Shard(file=str(part), images=count, rejected=rejected)
@@ -131,10 +133,14 @@ def _line(version: Version, path: Path, image: Image.Image, answer: Concepts | R
         "height": image.height,
         "model": str(version),
         "dataset_version": version.dataset_version,
-        "regions" if isinstance(answer, Regions) else "concepts": [
-            row for row in answer.rows() if row["score"] >= least
-        ],
+        **_found(answer, least),
     }
+
+
+def _found(answer: Concepts | Regions, least: float) -> dict[str, Any]:
+    if isinstance(answer, Regions):
+        return {"regions": answer.rows()}
+    return {"concepts": [row for row in answer.rows() if row["score"] >= least]}
 
 
 def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Path) -> None:
@@ -163,7 +169,7 @@ def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]]
             writer = csv.DictWriter(file, ["path", "reason"])
             writer.writeheader()
             writer.writerows(rows)
-    shutil.rmtree(folder / "parts")  # with what an interrupted prediction may have left in it
+    shutil.rmtree(folder / PARTS)  # with what an interrupted prediction may have left in it
     whole.replace(folder / "predictions.jsonl")
     images = sum(shard.images for shard in shards)
     told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"

@@ -102,7 +102,8 @@ def _duel(
         why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."
         return {"images": 0, "why": why}
     try:
-        duel = compare(_measured(champion, opened, fair), _measured(candidate, opened, fair), metric)
+        measured_candidate = _measured(candidate, opened, fair)  # first: it was evaluated last, and is still loaded
+        duel = compare(_measured(champion, opened, fair), measured_candidate, metric)
     except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
         why = f"{candidate} stays: it cannot be compared with {champion}. {fault} {BY_HAND}"
         return {"images": len(fair), "why": why}

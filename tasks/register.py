@@ -45,8 +45,10 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
     held = trained(plan.name, plan.digest)
     if held is not None:
         log(f"{held} holds this very training")
-        if not any(CHALLENGER in entry.aliases for entry in versions(plan.name)):  # killed before it got it
-            set_alias(held, CHALLENGER)
+        holders = [entry.number for entry in versions(plan.name) if CHALLENGER in entry.aliases]
+        if max(holders, default=0) < held.number == max(entry.number for entry in versions(plan.name)):
+            set_alias(held, CHALLENGER)  # it was killed before it got it
+        discard(plan)
         return resolve(str(held))
     dataset = plan.dataset.open()
     predictor = predictor_of(plan, checkpoint, dataset)

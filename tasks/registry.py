@@ -22,7 +22,6 @@ from tasks.workspace import state
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 MEASURED = re.compile(r"(train|val|test)\.")
-NUMBER = re.compile(r"-?\d[\d.e+-]*$")  # other tags of such names are other people's
 
 
 class Version(BaseModel):
@@ -125,8 +124,10 @@ def artifacts_at(where: str, folder: Path) -> Path:
         return Path(mlflow.artifacts.download_artifacts(where))
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as beside, contextlib.suppress(FileExistsError):
-            Path(mlflow.artifacts.download_artifacts(where, dst_path=beside)).rename(folder)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as beside:
+            brought = Path(mlflow.artifacts.download_artifacts(where, dst_path=beside))
+            with contextlib.suppress(OSError):  # another process brought it first
+                brought.rename(folder)
     return folder
 
 
@@ -175,7 +176,6 @@ def _version(registry: MlflowClient, name: str, number: int, aliases: dict[str, 
 
 def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
     tags, number = entry.tags, int(entry.version)
-    metrics = {key: float(value) for key, value in tags.items() if MEASURED.match(key) and NUMBER.match(value)}
     return Version(
         name=entry.name,
         number=number,
@@ -183,11 +183,21 @@ def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
         logged_model=str(entry.source).removeprefix("models:/"),
         run=entry.run_id or "",
         created=datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).isoformat(timespec="seconds"),
-        metrics=metrics,
+        metrics={
+            key: _number(value) for key, value in tags.items() if MEASURED.match(key) and _number(value) is not None
+        },
         training_seconds=float(tags.get("training_seconds", 0)),
         milliseconds=float(tags.get("milliseconds", 0)),
         **{key: tags.get(key, "") for key in ("type", "template", "dataset", "dataset_version")},
     )
+
+
+def _number(text: str) -> float | None:
+    """None for other people's tags of such a name."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _quoted(name: str) -> str:

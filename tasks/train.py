@@ -97,9 +97,9 @@ def unseen(dataset: Dataset) -> list[str]:
 @contextmanager
 def alone(plan: TrainingPlan) -> Iterator[None]:
     """Only one process at a time trains and registers a plan; the next waits, and then finds the version there."""
-    folder = work_folder(plan)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as file:
+    locks = state() / "training" / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with (locks / plan.digest).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -118,8 +118,9 @@ def train(plan: TrainingPlan) -> Checkpoint:
     folder = work_folder(plan)
     finished = folder / "checkpoint.json"
     if finished.exists():
+        known = Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
         log("the training was finished before; only its registration is left")
-        return Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
+        return known if active(known.run) else known.model_copy(update={"run": start_run(plan, folder)})
     given = plan.parameters
     log(f"training {plan.name}: {given.template}, {given.epochs} epochs on {plan.dataset.name} {plan.dataset.version}")
     for name in unseen(plan.dataset.open()):
@@ -127,10 +128,24 @@ def train(plan: TrainingPlan) -> Checkpoint:
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
     checkpoint = _fit(plan, folder)
+    _check_unchanged(plan)
     write(finished, checkpoint.model_dump_json())
     pictures = sorted(folder.glob("*.png"))
     show(_story(plan, checkpoint), f"training-{plan.name}", "Training", pictures)
     return checkpoint
+
+
+def _check_unchanged(plan: TrainingPlan) -> None:
+    """Raises Fault, and keeps nothing of the training, when pictures of another version may be in it."""
+    try:
+        plan.dataset.open()
+    except Fault:
+        discard(plan)
+        raise Fault(
+            f"{plan.dataset.folder}: was ingested anew while {plan.name} was trained on it. What it learned is of "
+            f"neither version and is not kept. Train again, on the new version or on `sightline dataset checkout "
+            f"{plan.dataset.name}@{plan.dataset.version} FOLDER`."
+        ) from None
 
 
 def work_folder(plan: TrainingPlan) -> Path:
@@ -184,7 +199,7 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
     """The MLflow run of a training: a new one with all that says what it does, or the interrupted one."""
     folder.mkdir(parents=True, exist_ok=True)
     noted = folder / "run.txt"
-    if noted.exists() and _active(noted.read_text(encoding="utf-8")):
+    if noted.exists() and active(noted.read_text(encoding="utf-8")):
         return noted.read_text(encoding="utf-8")
     with mlflow.start_run(experiment_id=experiment(plan.app or plan.name), run_name=f"train {plan.name}") as run:
         mlflow.log_params(plan.given)
@@ -211,11 +226,13 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
     return run.info.run_id
 
 
-def _active(run: str) -> bool:
+def active(run: str) -> bool:
     """Whether MLflow still has a run: people delete them in its UI."""
     try:
         return client().get_run(run).info.lifecycle_stage == LifecycleStage.ACTIVE
-    except MlflowException:
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
         return False
 
 

@@ -8,7 +8,7 @@ from torchvision.ops import batched_nms
 
 Found = tuple[Tensor, Tensor, Tensor]
 
-CANDIDATES = 1000  # kept before suppression, or ten times what may be answered: quick on a CPU
+CANDIDATES = 1000  # kept before suppression, which is quadratic; ten times what may be answered where that is more
 
 
 def centres(height: int, width: int, stride: int, device: torch.device) -> Tensor:

@@ -14,7 +14,7 @@ from PIL import Image
 from models.runtime.faults import Fault
 from tasks import predict as verb
 from tasks.answers import predictor
-from tasks.predict import expand, find, gather, output_folder, predict_shard, shards
+from tasks.predict import PARTS, expand, find, gather, output_folder, predict_shard, shards
 from tests.registered import lively, pinned, planned, registered
 
 
@@ -198,7 +198,7 @@ def test_a_folder_with_predictions_is_refused(ready, tmp_path):
 
 
 def test_what_an_interrupted_prediction_left_is_no_hindrance(ready, tmp_path):
-    left = tmp_path / "parts/000512.jsonl"
+    left = tmp_path / PARTS / "000512.jsonl"
     left.parent.mkdir()
     left.write_text("half a l")
     assert output_folder(ready.classifier, str(tmp_path)) == tmp_path
@@ -221,6 +221,19 @@ def test_two_in_one_second_do_not_share_a_folder(ready, workspace):
 def test_what_an_interrupted_prediction_had_drawn_is_not_kept(ready, tmp_path):
     folder = tmp_path / "answers"
     picture(folder / "drawn/images/gone.jpg")
-    (folder / "parts").mkdir()
+    (folder / PARTS).mkdir()
     output_folder(ready.classifier, str(folder))
     assert list(folder.iterdir()) == []
+
+
+def test_a_folder_of_somebody_elses_parts_is_left_alone(ready, tmp_path):
+    kept = picture(tmp_path / "parts/bolt.png")
+    predict(ready.classifier, [ready.pictures], output_folder(ready.classifier, str(tmp_path)))
+    assert kept.is_file()
+
+
+def test_a_score_just_at_the_threshold_is_listed_and_drawn(ready, tmp_path):
+    one = predictor(ready.detector)
+    score = max(score for answer in one.predict(sorted(ready.pictures.iterdir())) for score in answer.scores)
+    predict(ready.detector, [ready.pictures], tmp_path, threshold=float(score))
+    assert [row["score"] for line in lines(tmp_path) for row in line["regions"]] == [float(score)]

@@ -12,7 +12,7 @@ import pytest
 from models.parameters import ClassifierParameters
 from models.runtime.faults import Fault
 from tasks import register as verb
-from tasks.registry import artifacts, card, client, resolve, trained, trained_on, versions
+from tasks.registry import artifacts, card, client, resolve, set_alias, trained, trained_on, versions
 from tasks.train import train, work_folder
 from tests.registered import SPLITS, checkpoint, lively, pinned, planned, registered
 
@@ -158,10 +158,14 @@ def test_a_name_may_be_any_that_a_dataset_may_have(plan, name):
 
 
 def test_killed_before_it_was_challenger_it_becomes_so(plan):
-    version = registered(plan)
-    client().delete_registered_model_alias(plan.name, "challenger")
-    assert resolve(str(version)).aliases == ()
-    assert verb.register.fn(plan, checkpoint(plan)).aliases == ("challenger",)
+    first = registered(plan)
+    later = planned(plan.dataset, plan.name, seed=1)
+    registered(later)
+    set_alias(first, "challenger")  # as it was before the last step
+    done = checkpoint(later)
+    assert verb.register.fn(later, done).aliases == ("challenger",)
+    assert not work_folder(later).exists()
+    assert verb.register.fn(plan, done).aliases == ()
 
 
 def test_what_its_first_weights_had_seen_counts_as_seen(plan, tmp_path):

@@ -150,8 +150,8 @@ def test_artifacts_of_a_server_elsewhere_are_kept_in_the_workspace(name, monkeyp
 
 def test_other_peoples_tags_are_no_metrics(name):
     version = resolve(f"{name}/1")
-    note(version, test="yes", **{"test.accuracy": 0.5, "test.reviewed": "by Ann", "train.e": "e"})
-    assert not {"test", "test.reviewed", "train.e"} & resolve(f"{name}/1").metrics.keys()
+    note(version, test="yes", **{"test.accuracy": 0.5, "test.reviewed": "by Ann", "test.on": "2024-01-02"})
+    assert not {"test", "test.reviewed", "test.on"} & resolve(f"{name}/1").metrics.keys()
     assert resolve(f"{name}/1").metrics["test.accuracy"] == 0.5
 
 

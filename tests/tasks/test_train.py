@@ -19,7 +19,7 @@ from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime.faults import Fault
 from tasks import train as verb
 from tasks.data.dataset import Dataset
-from tasks.plan import TrainingPlan
+from tasks.plan import TrainingPlan, labels_digest
 from tasks.registry import client
 from tasks.train import alone, check_trainable, plan_training, start_run, train, unseen, work_folder
 from tests.registered import pinned, planned, registered
@@ -251,3 +251,30 @@ def test_a_concept_without_a_training_image_is_told_and_no_hindrance(tmp_path):
     more = replace(dataset, concepts=(*dataset.concepts, "zigzag"))
     assert unseen(more) == ["zigzag"]
     check_trainable(more, planned(pinned(tmp_path / "again")))
+
+
+def test_what_was_learned_from_two_versions_at_once_is_not_kept(plan, monkeypatch):
+    pinned_there = plan.dataset.model_copy(update={"labels": labels_digest(Path(plan.dataset.folder))})
+    torn = plan.model_copy(update={"dataset": pinned_there})
+
+    def fitted(plan, folder):
+        folder.mkdir(parents=True)
+        with (Path(plan.dataset.folder) / "annotations.jsonl").open("a") as file:
+            file.write("\n")
+        return verb.Checkpoint(run="new")
+
+    monkeypatch.setattr(verb, "_fit", fitted)
+    with pytest.raises(Fault, match=r"ingested anew while .* was trained on it.* not kept"):
+        train.fn(torn)
+    assert not work_folder(torn).exists()
+
+
+def test_the_run_of_a_finished_training_deleted_in_mlflow_is_made_anew(done, plan):
+    folder = work_folder(plan)
+    run = start_run(plan, folder)
+    (folder / "checkpoint.json").write_text(done.checkpoint.model_copy(update={"run": run}).model_dump_json())
+    assert train.fn(plan).run == run
+    client().delete_run(run)
+    again = train.fn(plan).run
+    assert again != run
+    assert client().get_run(again).info.lifecycle_stage == "active"
