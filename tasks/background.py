@@ -46,8 +46,13 @@ def main() -> None:
 
 
 def addresses() -> dict[str, str]:
-    """Whose servers this process's settings name, without the passwords in them; empty: not set."""
-    return {name: re.sub(r"//[^/@]*@", "//", os.environ.get(name, "")) for name in ADDRESSES}
+    """Whose servers this process's settings name, to show and to compare; empty: not set."""
+    return {name: shown(os.environ.get(name, "")) for name in ADDRESSES}
+
+
+def shown(url: str) -> str:
+    """An address without the name and password in it: with those a server may be called, with this it may not."""
+    return re.sub(r"://[^/]*@", "://", url)
 
 
 @contextlib.contextmanager

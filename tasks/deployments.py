@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from models.runtime.faults import Fault
-from tasks.background import POOL
+from tasks.background import POOL, shown
 from tasks.files import write
 from tasks.workspace import root, settle
 
@@ -57,29 +57,52 @@ def follow_apps() -> tuple[str, ...]:
         try:
             cron = read_app(name).schedule
             add_deployment(name, cron)
+            if _rewrite(path, name, cron):
+                done.append(f"{name} runs at {cron} now")
         except Fault as fault:
             done.append(f"{name} is left as it is: {fault}")
-            continue
-        if _rewrite(path, name, cron):
-            done.append(f"{name} runs at {cron} now")
     for name in sorted(_nights() - set(apps())):
-        if _rewrite(path, name):
-            done.append(f"{name} runs no more: there is no apps/{name}.yaml")
+        try:
+            if _rewrite(path, name):
+                done.append(f"{name} runs no more: there is no apps/{name}.yaml")
+        except Fault as fault:
+            done.append(f"there is no apps/{name}.yaml, but {fault}")
     return tuple(done)
 
 
 def _rewrite(path: Path, app: str, cron: str = "") -> bool:
-    """Give an app's entry this time, or without one take it out; all else as it is. Whether that changed the file."""
-    text = path.read_text(encoding="utf-8")
-    # The line with the dash, and those that stand further to the right.
-    found = re.search(rf"^( *)- name: pipeline-{re.escape(app)}\n(?:\1 +\S.*(?:\n|\Z))*", text, re.MULTILINE)
-    if found is None:
-        return False  # written by hand in another style: the user's own
-    entry = re.sub(r"""(cron: *)(["'])[^"']*\2""", rf'\g<1>"{cron}"', found[0]) if cron else ""
-    if entry == found[0]:
-        return False
-    write(path, text[: found.start()] + entry + text[found.end() :])
-    return True
+    """Give an app's entry this time, or without one take it out; all else as it is. Whether that changed the file.
+
+    Raises Fault, and leaves the file alone, where the entry is written in a way that this cannot change.
+    """
+    text, name = path.read_text(encoding="utf-8"), f"pipeline-{app}"
+    # The line with the dash, and those that stand further to the right, whatever is empty between them.
+    found = re.search(rf"^( *)- name: {re.escape(name)}\n(?:\n*\1 +\S.*(?:\n|\Z))*", text, re.MULTILINE)
+    after = text
+    if found is not None:
+        entry = re.sub(r"""(cron: *)(["'])[^"']*\2""", rf'\g<1>"{cron}"', found[0]) if cron else ""
+        after = text[: found.start()] + entry + text[found.end() :]
+    wanted = _entries(text)
+    night = wanted.pop(name)
+    if cron:
+        wanted[name] = _timed(night, cron)
+    try:
+        same = _entries(after) == wanted
+    except yaml.YAMLError:  # others refer to an anchor in it
+        same = False
+    if not same:
+        what = f"set its cron to {cron!r}" if cron else "take it out"
+        raise Fault(f"{path}: {name} is written so that it cannot be changed alone, {what} by hand")
+    if after != text:
+        write(path, after)
+    return after != text
+
+
+def _timed(entry: Any, cron: str) -> Any:
+    """The same, at this time."""
+    if isinstance(entry, dict):
+        return {key: cron if key == "cron" else _timed(value, cron) for key, value in entry.items()}
+    return [_timed(value, cron) for value in entry] if isinstance(entry, list) else entry
 
 
 def _nights() -> set[str]:
@@ -112,13 +135,15 @@ def main() -> None:
         sys.stdout.write(sentence + "\n")
     sys.stdout.flush()
     digest, nights = _digest(), _nights()
+    known = nights | set(_deployed(api).get("nights", ()))
+    _remember(api, "", known)  # before they are there: who is killed on the way forgets none
     _make_pool()
     if _entries((root() / "prefect.yaml").read_text(encoding="utf-8")):  # Prefect calls an empty list a fault
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         done = subprocess.run(command, cwd=root(), check=False)
         if done.returncode != 0:
             sys.exit(done.returncode)
-    _withdraw(set(_deployed(api).get("nights", ())) - nights)
+    _withdraw(known - nights)
     _remember(api, digest, nights)
 
 
@@ -157,14 +182,20 @@ def _record() -> Path:
 
 def _deployed(api: str) -> dict[str, Any]:
     """What was deployed last to this server: `digest` of the sources, `nights` by app."""
+    return dict(_all_deployed().get(shown(api), {}))
+
+
+def _all_deployed() -> dict[str, dict[str, Any]]:
+    """By the server's address."""
     try:
-        return dict(json.loads(_record().read_text(encoding="utf-8"))[api])
-    except (OSError, ValueError, KeyError):
+        return dict(json.loads(_record().read_text(encoding="utf-8")))
+    except (OSError, ValueError):
         return {}
 
 
 def _remember(api: str, digest: str, nights: set[str]) -> None:
-    write(_record(), json.dumps({api: {"digest": digest, "nights": sorted(nights)}}))
+    now = {shown(api): {"digest": digest, "nights": sorted(nights)}}
+    write(_record(), json.dumps(_all_deployed() | now))
 
 
 def _digest() -> str:

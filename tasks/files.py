@@ -1,10 +1,14 @@
-"""Writing a file so that nobody ever reads half of it."""
+"""Writing files: so that nobody ever reads half of one, and where there is room."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
+
+from models.runtime.faults import Fault
 
 
 def write(path: Path, content: bytes | str) -> Path:
@@ -13,7 +17,7 @@ def write(path: Path, content: bytes | str) -> Path:
     Folders are made. What stood there before stays until the new file is complete. Returns the path.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.new")  # git ignores what a kill leaves: `.*.new`
     try:
         with beside.open("xb") as file:
             file.write(content.encode() if isinstance(content, str) else content)
@@ -24,3 +28,13 @@ def write(path: Path, content: bytes | str) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return path
+
+
+def room_for(files: Iterable[Path], folder: Path) -> None:
+    """Raises Fault when the disk of a folder has no room for copies of these files."""
+    needed, free = sum(file.stat().st_size for file in files), shutil.disk_usage(folder).free
+    if free < needed:
+        raise Fault(
+            f"{folder}: {needed / 1e9:.1f} GB are needed for copies of the files, {free / 1e9:.1f} GB are free. "
+            "Make room there first."
+        )

@@ -16,7 +16,7 @@ from tasks.data import formats
 from tasks.data.account import Ingested, account, counts, told
 from tasks.data.commit import point, stage
 from tasks.data.dataset import folder_of, named_dataset
-from tasks.data.draft import Draft, current, draft, mended, placed, remember_splits, within
+from tasks.data.draft import Draft, draft, fresh, mended, placed, remember_splits, within
 from tasks.data.formats.source import Source
 from tasks.data.split import shares
 from tasks.data.store import build, heading, lines, read_rows, record, swap, tidy, write_json, write_rows
@@ -79,13 +79,12 @@ def check(request: Request, source: Source) -> Draft:
     """Look at every picture and box; write what is left out and what was mended into CSV files.
 
     A retry's rows are written when its version is recorded: until then those before it are the true ones, and
-    likely its own input.  Raises Fault when more than the tolerated share is left out.
+    likely its own input.  Raises Fault when more than the tolerated share is left out; by a retry: is left out anew.
     """
     if request.retry:
-        drafted = _retried(request, source)
-    else:
-        drafted = draft(request.dataset, source)
-        _keep_rows(drafted)
+        return _retried(request, source)
+    drafted = draft(request.dataset, source)
+    _keep_rows(drafted)
     within(drafted, request.tolerance, record(request.dataset) / "rejected.csv")
     return drafted
 
@@ -93,8 +92,12 @@ def check(request: Request, source: Source) -> Draft:
 def _retried(request: Request, source: Source) -> Draft:
     """What a retry makes of the dataset. Raises Fault when that is not the version which data.dvc names."""
     verify(request.dataset)
-    rows, before = read_rows(Path(request.retry)), record(request.dataset) / "rejected.csv"
-    return mended(named_dataset(request.dataset), source, rows, read_rows(before) if before.exists() else ())
+    rows = read_rows(Path(request.retry))
+    kept = [record(request.dataset) / file for file in ("rejected.csv", "repaired.csv")]
+    before, repaired = (read_rows(path) if path.exists() else () for path in kept)
+    drafted = mended(named_dataset(request.dataset), source, rows, before, repaired)
+    within(fresh(drafted, (*rows, *before)), request.tolerance)
+    return drafted
 
 
 def _keep_rows(draft: Draft) -> None:
@@ -118,17 +121,19 @@ def write(draft: Draft) -> str:
     if same and folder_version(place) == versions().get(draft.name):
         return ""
     files = {image.annotation.image: image.file for image in draft.images}
-    return str(build(draft.name, head, draft.annotations, files, {entry.sha256 for entry in current(draft.name)}))
+    return str(build(draft.name, head, draft.annotations, files))
 
 
 @task(cache_policy=NO_CACHE, task_run_name="version")
 def version(request: Request, draft: Draft, format: str, built: str) -> Ingested:
     """Put the files into DVC's cache, the dataset into its place, and its version into data.dvc."""
-    staged = stage(draft.name, Path(built) if built else None, request.forget)
-    found = point(staged, partial(swap, draft.name) if built else None)
+    try:
+        staged = stage(draft.name, Path(built) if built else None, request.forget)
+        found = point(staged, partial(swap, draft.name) if built else None)
+    finally:
+        tidy()  # refused or done: what was built, or what stood there before, may fill the disk
     if request.retry:
         _keep_rows(draft)
-    tidy()
     remember_splits(draft.name, draft.annotations)
     asked = {"source": request.source, "format": format, "dataset_version": found.dataset_version}
     write_json(record(draft.name) / "ingest.json", asked)

@@ -2,13 +2,14 @@
 
 import os
 import signal
+import socket
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from models.runtime.faults import Fault
-from tasks.background import addresses
+from tasks.background import ADDRESSES, addresses, shown
 from tasks.deployments import changed, follow_apps
 from tasks.launch import Say, content, launch, outcome, stop, supervised, tail, wait_for
 from tasks.supervisor import answers
@@ -22,7 +23,7 @@ OURS = "SIGHTLINE_PREFECT_API"  # the address we put into PREFECT_API_URL: any o
 
 @dataclass(frozen=True)
 class Servers:
-    """Where the servers are and how they do.
+    """Where the servers are and how they do; an address of the user's own without the password in it.
 
     pids: by name, 0 where one is not running now.  started: whether this call started them.
     deployments: `ready`, `under way`, `failed`, or `none` where there is no worker.  logs: the folder.
@@ -54,7 +55,7 @@ def up(say: Say = to_stderr) -> Servers:
     when what runs was started with other settings.
     """
     settle()
-    _forget_ours()
+    _forget_ours(say)
     notes = follow_apps()
     started = launch(_wanted(), 0, say)
     wait_for(("prefect", "mlflow"), say if started else _quietly)
@@ -74,13 +75,8 @@ def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0) -
     those of `up` (or `wanted` alone), and end with the process `owner` if one is given. Raises Fault when what
     runs was started with other settings.
     """
-    settle()
-    given = os.environ.get("PREFECT_API_URL", "")
-    if given and given == os.environ.get(OURS) and answers(f"{given}/health"):
+    if given := _given(say):
         return given
-    _forget_ours()
-    if theirs := os.environ.get("PREFECT_API_URL"):
-        return theirs
     started = launch(wanted or _wanted(), owner, say)
     wait_for(("prefect",), say if started else _quietly)
     return _use(_read().prefect_api)
@@ -89,15 +85,14 @@ def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0) -
 def connect() -> str:
     """The address of the Prefect API, put into this process's settings; for commands that only look.
 
-    Raises Fault when no server is up: nothing is started.
+    Raises Fault when no server of ours is up and PREFECT_API_URL names none: nothing is started.
     """
-    settle()
-    given = os.environ.get("PREFECT_API_URL", "")
-    if given and given != os.environ.get(OURS):
+    if given := _given(to_stderr):
         return given
     found = status()
-    if found is None or not found.prefect_api:
-        raise Fault("no Prefect server is up: `sightline up` starts it, or PREFECT_API_URL names another")
+    if found is None or "prefect" not in found.pids:
+        other = f" (the worker was started with {found.prefect_api})" if found and found.prefect_api else ""
+        raise Fault(f"no Prefect server is up: `sightline up` starts it, or PREFECT_API_URL names another{other}")
     return _use(found.prefect_api)
 
 
@@ -137,20 +132,51 @@ def _wanted() -> tuple[str, ...]:
     return tuple(name for name in EVERYTHING if name not in theirs)
 
 
-def _forget_ours() -> None:
-    """Addresses that `up` printed and somebody exported are no servers of the user's own: as if they were not set."""
-    ours = {_place(service["url"]) for service in content().get("services", {}).values() if service["url"]}
-    api = os.environ.get("PREFECT_API_URL", "")
-    if api == os.environ.get(OURS) or _place(api) in ours:
-        os.environ.pop("PREFECT_API_URL", None)
-    if _place(os.environ["MLFLOW_TRACKING_URI"]) in ours:
-        del os.environ["MLFLOW_TRACKING_URI"]
-        settle()
+def _given(say: Say) -> str:
+    """The address that `ensure` has put into the settings, as long as it answers, else the user's own; or nothing."""
+    settle()
+    given = os.environ.get("PREFECT_API_URL", "")
+    if given and given == os.environ.get(OURS) and answers(f"{given}/health"):
+        return given
+    _forget_ours(say)
+    return os.environ.get("PREFECT_API_URL", "")
+
+
+def _forget_ours(say: Say) -> None:
+    """Addresses that `up` printed and somebody exported are no servers of the user's own: as if they were not set.
+
+    After `down` nothing tells whose they were: any on this machine where nobody listens is as if it were not set.
+    """
+    running = content().get("services", {}) if supervised() else {}  # what a killed one wrote is no longer so
+    ours = {_place(service["url"]) for service in running.values() if service["url"]}
+    for name in ADDRESSES:
+        given = os.environ.get(name, "")
+        if given == os.environ.get(OURS) or _place(given) in ours:
+            os.environ.pop(name, None)
+        elif _silent(given):
+            say(f"nothing answers at {shown(given)}: {name} counts as not set")
+            del os.environ[name]
+    settle()
 
 
 def _place(url: str) -> str:
     """Host and port."""
     return urlsplit(url).netloc.replace("localhost", "127.0.0.1")
+
+
+def _silent(url: str) -> bool:
+    """Whether this is an address on this machine where nobody listens."""
+    given = urlsplit(url)
+    if given.hostname not in ("127.0.0.1", "localhost", "::1"):
+        return False
+    usual = 443 if given.scheme == "https" else 80
+    try:
+        socket.create_connection((given.hostname, given.port or usual), timeout=1.0).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):  # too busy, or no port at all: who calls it will say
+        return False
+    return False
 
 
 def _quietly(_sentence: str) -> None:

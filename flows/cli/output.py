@@ -81,7 +81,7 @@ def _cell(value: Any) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4f}"
+        return f"{value:.4f}" if abs(value) <= 1 else f"{value:.1f}"  # a fraction, or seconds
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

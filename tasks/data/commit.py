@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from models.runtime.faults import Fault
 from tasks.data.dataset import folder_of
@@ -70,9 +70,9 @@ def stage(name: str, folder: Path | None = None, forget: Collection[str] = ()) -
         parts = listings(repo, before)
         if None in parts.values() and named_in(repo, before).get(name) == listing.digest:
             return Staged(Versions(listing.digest, before.data_version), before, before)
+        if name not in forget and not _splits_known(repo, name, parts):
+            _refuse_without_splits(name, before)
         lost = {part for part, found in parts.items() if found is None and part != name}
-        if not _splits_known(repo, name, parts):
-            lost.add(name)
         _may_be_lost(name, before, sorted(lost.difference(forget)))
         kept = {part: found for part, found in parts.items() if found and part != name}
         after = _pointer(repo, before, kept | {name: listing})
@@ -109,6 +109,17 @@ def _splits_known(repo: Repo, name: str, parts: Mapping[str, Listing | None]) ->
         return False
     folder = folder_of(name)
     return content_of(repo, annotations) is not None or (folder.is_dir() and listing_of(repo, folder) == part)
+
+
+def _refuse_without_splits(name: str, pointer: Pointer) -> NoReturn:
+    """Raises Fault: the new version could not keep the splits of the one that data.dvc names."""
+    raise Fault(
+        f"a new version of {name} cannot be recorded: {NAME} names its version "
+        f"{(pointer.datasets or {}).get(name, '?')[:12]}, whose files are neither on disk, nor in DVC's cache, nor on "
+        "a remote, and they alone say which images are for testing. `dvc pull` them first from where they were pushed "
+        f"to. Where they are lost for good, `--forget {name}` divides the images anew: then test images may become "
+        "training images."
+    )
 
 
 def _may_be_lost(name: str, pointer: Pointer, lost: list[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,11 +59,18 @@ def draft(name: str, source: Source) -> Draft:
     )
 
 
-def mended(dataset: Dataset, source: Source, rows: Sequence[Rejected], before: Sequence[Rejected] = ()) -> Draft:
+def mended(
+    dataset: Dataset,
+    source: Source,
+    rows: Sequence[Rejected],
+    before: Sequence[Rejected] = (),
+    repaired: Sequence[Rejected] = (),
+) -> Draft:
     """The dataset as it is, with the images that `rows` name taken from the source again where they are good now.
 
     All other images stay as they are. Rejected is what is still not good, and of what the ingest before left out
-    (`before`) whatever was not looked at again. Raises Fault when the source is one for another task.
+    (`before`) whatever was not looked at again; so it is with what was mended (`repaired`).
+    Raises Fault when the source is one for another task.
     """
     if source.task != dataset.task:
         raise Fault(
@@ -93,7 +100,7 @@ def mended(dataset: Dataset, source: Source, rows: Sequence[Rejected], before: S
         concepts=tuple(sorted({*dataset.concepts, *source.concepts})),
         images=tuple(kept[name] for name in sorted(kept)),
         rejected=rejected,
-        repaired=outcome.repaired,
+        repaired=_mended(repaired, stay, good),
         notes=(f"{len(rows)} rows tried again: {len(good)} images taken, {len(rejected)} rows left",),
     )
 
@@ -118,11 +125,21 @@ def placed(draft: Draft, given: str) -> Draft:
     return replace(draft, images=images, notes=notes)
 
 
-def within(draft: Draft, tolerance: float, rows: Path) -> None:
+def fresh(draft: Draft, before: Sequence[Rejected]) -> Draft:
+    """The draft with no row but those of what was not left out before.
+
+    A retry answers for these alone: what is out already was tolerated, and to mend some of it makes nothing worse.
+    An image of which a box or an annotation was out may be out as a whole now: a retry leaves it as it was.
+    """
+    out = {(row.path, row.row) for row in before} | {(row.path, "") for row in before}
+    return replace(draft, rejected=tuple(row for row in draft.rejected if (row.path, row.row) not in out))
+
+
+def within(draft: Draft, tolerance: float, listed: Path | None = None) -> None:
     """Raises Fault when more images, or more boxes, were left out than the tolerated share, or when nothing is left.
 
     Two shares: an image is one among images, however many boxes it has. What is said of no one box (a row, an
-    annotation) counts as an image.  rows: the rejected.csv, to be named.
+    annotation file) counts as an image.  listed: the rejected.csv to be named; without it the first few are.
     """
     boxes = sum(row.what == "box" for row in draft.rejected)
     kept = sum(len(image.annotation.boxes) for image in draft.images)
@@ -136,8 +153,10 @@ def within(draft: Draft, tolerance: float, rows: Path) -> None:
     told = (f"{counts[what][0]} of {sum(counts[what])} {what} ({share[what]:.1%})" for what in over or ["images"])
     what = f"{' and '.join(told)} had to be left out, "
     what += f"more than the tolerated {tolerance:.1%}" if draft.images else "and no image is left"
+    first = ", ".join(row.row or row.path for row in draft.rejected[:3]) + ("" if len(draft.rejected) <= 3 else ", …")
+    where = f"Each is in {listed}" if listed else f"Which: {first}"
     raise Fault(
-        f"{draft.name}: {what}. {why}. Each is in {rows}. data/{draft.name} is as it was. "
+        f"{draft.name}: {what}. {why}. {where}. data/{draft.name} is as it was. "
         f"Mend the source, or allow more (--tolerance {min(max(share.values()) * 1.1 + 0.005, 1):.0%})."
     )
 
@@ -212,3 +231,9 @@ def _unasked(
         for row in before
         if row.path not in asked and (row.path, row.row) not in again and (row.what != "image" or row.path not in kept)
     ]
+
+
+def _mended(before: Sequence[Rejected], stay: Sequence[Checked], good: Mapping[str, Checked]) -> tuple[Rejected, ...]:
+    """Rows of what was mended: of images that stay as they are those there were, of images taken again their own."""
+    names = {image.annotation.image for image in stay} - good.keys()
+    return (*(row for row in before if row.path in names), *(row for image in good.values() for row in image.repaired))

@@ -19,6 +19,7 @@ but this file is known, can name what it lacks:
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -28,7 +29,6 @@ from typing import Any
 import yaml
 
 from models.runtime.faults import Fault
-from tasks.files import write
 from tasks.workspace import root
 
 NAME = "data.dvc"
@@ -97,7 +97,12 @@ def parse_pointer(text: str, where: str = NAME) -> Pointer:
 
 def prepare(pointer: Pointer) -> Path:
     """Write what is to be data.dvc beside it, safe on disk: a rename makes it that."""
-    return write(path().with_name(f".{NAME}.new"), pointer.text())
+    beside = path().with_name(f".{NAME}.new")  # one name: the ingests' lock lets one at a time write it
+    with beside.open("w", encoding="utf-8") as file:
+        file.write(pointer.text())
+        file.flush()
+        os.fsync(file.fileno())
+    return beside
 
 
 def pointers_in_git() -> Iterator[Pointer]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from models.runtime.faults import Fault
 from tasks.data.listing import Listing
+from tasks.files import room_for
 from tasks.workspace import root, settle, state
 
 if TYPE_CHECKING:
@@ -79,6 +80,9 @@ def store(repo: Repo, folder: Path) -> Listing:
     from dvc_data.hashfile.transfer import transfer
 
     listing, staging, info = _build(repo, folder, dry=False)
+    lacking = {md5: folder / path for path, md5 in listing.files.items() if not repo.cache.local.exists(md5)}
+    Path(repo.cache.local.path).mkdir(parents=True, exist_ok=True)
+    room_for(lacking.values(), Path(repo.cache.local.path))
     failed = transfer(staging, repo.cache.local, {info}, shallow=False, hardlink=False).failed
     if failed:
         raise Fault(f"{folder}: {len(failed)} files could not be copied into {repo.cache.local.path} (disk full?)")

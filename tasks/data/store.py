@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import astuple, fields
@@ -24,7 +24,7 @@ from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import KEYS, folder_of
 from tasks.data.formats.source import Rejected
-from tasks.files import write
+from tasks.files import room_for, write
 from tasks.workspace import root, state
 
 log = logging.getLogger(__name__)
@@ -63,20 +63,17 @@ def lines(annotations: Iterable[Annotation]) -> str:
     return "".join(f"{entry.line()}\n" for entry in sorted(annotations, key=lambda entry: entry.image))
 
 
-def build(
-    name: str, head: str, annotations: Sequence[Annotation], files: Mapping[str, Path], cached: Collection[str] = ()
-) -> Path:
+def build(name: str, head: str, annotations: Sequence[Annotation], files: Mapping[str, Path]) -> Path:
     """Write a dataset into `data/.<name>.new`, where nothing looks for one, and answer that folder.
 
     files: image → where its bytes are; they are copied, and must still have the annotation's sha256.
-    cached: sha256 of pictures that DVC's cache holds already.
-    Raises Fault when the disk has no room for the copies in `data/` and for those that the cache will take, when
-    a picture changed since it was looked at, and when one cannot be read or written. Then nothing is left of it.
+    Raises Fault when the disk has no room for the copies (those in DVC's cache count when they are made), when a
+    picture changed since it was looked at, and when one cannot be read or written. Then nothing is left of it.
     """
     tidy()
     folder = _beside(name, "new")
     try:
-        _room_for(annotations, files, cached)
+        room_for([files[entry.image] for entry in annotations], root())
         for parent in {(folder / "images" / entry.image).parent for entry in annotations}:
             parent.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(os.cpu_count()) as threads:
@@ -166,17 +163,6 @@ def _copy(source: Path, images: Path, entry: Annotation) -> None:
     if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise Fault(f"{source}: changed while it was being ingested. Try again when nothing writes there.")
     (images / entry.image).write_bytes(content)
-
-
-def _room_for(annotations: Iterable[Annotation], files: Mapping[str, Path], cached: Collection[str]) -> None:
-    sizes = {entry.image: files[entry.image].stat().st_size for entry in annotations}
-    anew = sum({entry.sha256: sizes[entry.image] for entry in annotations if entry.sha256 not in cached}.values())
-    whole, free = sum(sizes.values()), shutil.disk_usage(root()).free
-    if free < whole + anew:
-        raise Fault(
-            f"{root()}: {(whole + anew) / 1e9:.1f} GB are needed ({whole / 1e9:.1f} GB of pictures in data/, of which "
-            f"DVC's cache takes {anew / 1e9:.1f} GB too), {free / 1e9:.1f} GB are free"
-        )
 
 
 def _exchange(one: Path, other: Path) -> bool:

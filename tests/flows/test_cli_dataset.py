@@ -103,3 +103,7 @@ def test_one_bad_dataset_does_not_hide_the_others(answer, sightline, source, wor
 def test_a_concept_is_printed_as_it_is_called(name):
     assert table([{"Concept": name, name: 1}]).splitlines()[1].startswith(name)
     assert name in table([{"Concept": "a", name: 1}]).splitlines()[0]
+
+
+def test_a_table_shows_fractions_with_four_decimals_and_seconds_with_one():
+    assert table([{"accuracy": 0.5, "seconds": 358.2}]).splitlines()[1].split() == ["0.5000", "358.2"]

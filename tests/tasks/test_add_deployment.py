@@ -150,6 +150,71 @@ def test_a_last_night_is_taken_out_without_what_follows(prefect_yaml):
     assert prefect_yaml.read_text() == BEFORE + "\n# The end.\nprefect-version: 3.8.8\n"
 
 
+ROOFS = """\
+  - name: pipeline-roofs
+    entrypoint: flows.pipeline.pipeline
+    parameters: {app: roofs}
+    schedules: [{cron: "0 1 * * *"}]
+    tags: [roofs]
+"""
+TILES = ROOFS.replace("roofs", "tiles")
+
+
+@pytest.fixture
+def edited(prefect_yaml, workspace):
+    """A prefect.yaml with the nights of two apps, that of `tiles` edited by hand in this way; its text."""
+
+    def edit(before: str, after: str) -> str:
+        assert before in TILES
+        prefect_yaml.write_text(BEFORE + ROOFS + TILES.replace(before, after))
+        write_app(workspace, "roofs", "0 1 * * *")
+        return prefect_yaml.read_text()
+
+    return edit
+
+
+def test_an_entry_with_empty_lines_goes_as_a_whole(prefect_yaml, edited):
+    edited("    parameters", "\n\n    parameters")
+    deployments.follow_apps()
+    assert prefect_yaml.read_text() == BEFORE + ROOFS
+
+
+ODD = {
+    "a line further to the left": ("    parameters", "# mine\n    parameters"),
+    "a line of blanks": ("    parameters", "  \n    parameters"),
+    "a name in quotes": ("name: pipeline-tiles", 'name: "pipeline-tiles"'),
+    "an anchor": ("    tags: [tiles]\n", "    tags: &tags [tiles]\n  - name: mine\n    tags: *tags\n"),
+    "twice": (TILES, TILES + TILES),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), ODD.values(), ids=ODD)
+def test_an_entry_that_cannot_be_taken_out_alone_stays_and_is_named(prefect_yaml, edited, before, after):
+    text = edited(before, after)
+    (said,) = deployments.follow_apps()
+    assert said.startswith("there is no apps/tiles.yaml, but ")
+    assert said.endswith(
+        "prefect.yaml: pipeline-tiles is written so that it cannot be changed alone, take it out by hand"
+    )
+    assert prefect_yaml.read_text() == text
+
+
+@pytest.mark.parametrize("cron", ["0 1 * * *", "{cron: '0 1 * * *'}, {cron: 0 3 * * *}"])
+def test_a_time_that_cannot_be_changed_alone_stays_and_is_named(prefect_yaml, workspace, edited, cron):
+    text = edited('[{cron: "0 1 * * *"}]', f"[{cron}]" if "{" in cron else f"[{{cron: {cron}}}]")
+    write_app(workspace, "tiles", "0 4 * * *")
+    (said,) = deployments.follow_apps()
+    assert said.startswith("tiles is left as it is: ") and said.endswith("alone, set its cron to '0 4 * * *' by hand")
+    assert prefect_yaml.read_text() == text
+
+
+def test_a_night_without_a_schedule_is_the_users_wish(prefect_yaml, workspace, edited):
+    text = edited('    schedules: [{cron: "0 1 * * *"}]\n', "")
+    write_app(workspace, "tiles", "0 4 * * *")
+    assert deployments.follow_apps() == ()
+    assert prefect_yaml.read_text() == text
+
+
 def test_a_prefect_yaml_that_is_not_yaml_is_named_for_each_app(prefect_yaml, workspace):
     write_app(workspace, "tiles", "0 2 * * *")
     prefect_yaml.write_text("deployments: [")
@@ -164,13 +229,48 @@ def test_without_a_prefect_yaml_there_is_nothing_to_follow(prefect_yaml, workspa
     assert not prefect_yaml.exists()
 
 
-def test_nights_that_are_no_longer_named_are_withdrawn_after_deploying(prefect_yaml, workspace, monkeypatch):
+HERE, THERE = "http://127.0.0.1:4200/api", "https://me:secret@prefect.example/api"
+
+
+@pytest.fixture
+def done(monkeypatch):
+    """What deploying to the local server did, in order."""
     done = []
-    api = "http://127.0.0.1:4200/api"
-    monkeypatch.setenv("PREFECT_API_URL", api)
+    monkeypatch.setenv("PREFECT_API_URL", HERE)
     monkeypatch.setattr(deployments, "_make_pool", lambda: done.append("pool"))
     monkeypatch.setattr(deployments, "_withdraw", lambda apps: done.append(apps))
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.append("deploy") or subprocess.CompletedProcess((), 0))
+    return done
+
+
+def test_each_servers_nights_are_remembered(prefect_yaml, workspace, monkeypatch, done):
+    path = write_app(workspace, "tiles", "0 2 * * *")
+    for api in (HERE, THERE):
+        monkeypatch.setenv("PREFECT_API_URL", api)
+        deployments.main()
+        assert not changed(api)
+    path.unlink()
+    for api in (THERE, HERE):
+        monkeypatch.setenv("PREFECT_API_URL", api)
+        deployments.main()
+    assert [apps for apps in done if isinstance(apps, set)] == [set(), set(), {"tiles"}, {"tiles"}]
+
+
+def test_nights_are_remembered_when_deploying_is_cut_off(prefect_yaml, workspace, monkeypatch, done):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    path = write_app(workspace, "tiles", "0 2 * * *")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(subprocess, "run", killed)
+        deployments.main()
+    assert changed(HERE)
+    path.unlink()
+    deployments.main()
+    assert done[-1] == {"tiles"}
+
+
+def test_nights_that_are_no_longer_named_are_withdrawn_after_deploying(prefect_yaml, workspace, done):
     path = write_app(workspace, "tiles", "0 2 * * *")
     deployments.main()
     path.unlink()
@@ -179,13 +279,8 @@ def test_nights_that_are_no_longer_named_are_withdrawn_after_deploying(prefect_y
     assert done == ["pool", "deploy", set(), "pool", "deploy", {"tiles"}]
 
 
-def test_when_the_last_night_is_gone_there_is_nothing_to_deploy(prefect_yaml, monkeypatch):
-    done = []
-    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4200/api")
-    monkeypatch.setattr(deployments, "_make_pool", lambda: None)
-    monkeypatch.setattr(deployments, "_withdraw", done.append)
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.append("deploy"))
-    deployments._remember("http://127.0.0.1:4200/api", "before", {"tiles"})
+def test_when_the_last_night_is_gone_there_is_nothing_to_deploy(prefect_yaml, done):
+    deployments._remember(HERE, "before", {"tiles"})
     prefect_yaml.write_text("deployments:\n")
     deployments.main()
-    assert done == [{"tiles"}]
+    assert done == ["pool", {"tiles"}]

@@ -40,6 +40,20 @@ def test_one_supervisor_a_workspace():
     assert not launch.supervised()
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:secret@host:1/api", "https://host:1/api"),
+        ("https://me:se@cret@host/a@b", "https://host/a@b"),
+        ("http://host/api", "http://host/api"),
+        ("sqlite:///x@y/mlflow.db", "sqlite:///x@y/mlflow.db"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_its_password(url, shown):
+    assert background.shown(url) == shown
+
+
 def test_a_large_log_is_turned_and_a_small_one_kept(state, monkeypatch):
     monkeypatch.setattr(background, "LOG_BYTES", 10)
     logs = state / "logs"

@@ -175,6 +175,40 @@ def test_a_retry_that_fails_loses_no_row(workspace, photos, monkeypatch, step):
     assert [row.path for row in read_rows(Path(done.rejected_file))] == ["dog/broken.png"]
 
 
+def test_a_retry_that_only_mends_is_not_held_against_the_tolerance(workspace, photos):
+    for i in range(8):
+        (photos / "cat" / f"{i}.png").write_bytes(b"broken")
+    done = ingest(photos, tolerance=0.2)
+    picture(photos / "cat/0.png", 77)
+    again = ingest("", retry=done.rejected_file)  # 7 of 40 are still out
+    assert (again.images, again.rejected) == (33, 7)
+
+
+def test_a_retry_refused_names_no_list_that_was_not_written(workspace, tmp_path):
+    source = tmp_path / "roofs"
+    for i in range(30):
+        xml(source, f"{i}", i, (1, 1, 5, 5))
+    xml(source, "3", 3, (1, 1, 5, 5), (2, 2, 2, 4))
+    done = ingest(source, "roofs")
+    xml(source, "3", 3, *((1, 1, 1, i) for i in range(2, 6)))
+    with pytest.raises(Fault, match=r"3 of 32 boxes.*Which: 3.xml#object 1") as refused:
+        ingest("", "roofs", retry=done.rejected_file)
+    assert "rejected.csv" not in str(refused.value)
+
+
+def test_a_retry_keeps_the_list_of_what_was_mended(workspace, tmp_path):
+    source = tmp_path / "roofs"
+    for i in range(30):
+        xml(source, f"{i}", i, (1, 1, 5, 5))
+    xml(source, "1", 1, (1, 1, 50, 5))
+    (source / "2.xml").write_text("<annotation><object>")
+    done = ingest(source, "roofs")
+    xml(source, "2", 2, (1, 1, 5, 50))
+    ingest("", "roofs", retry=done.rejected_file)
+    rows = read_rows(Path(done.rejected_file).with_name("repaired.csv"))
+    assert [row.path for row in rows] == ["1.png", "2.png"]
+
+
 def test_a_list_cut_by_hand_keeps_the_other_rows(workspace, photos, tmp_path):
     for name in ("cat/broken.png", "dog/broken.png"):
         (photos / name).write_bytes(b"not a picture")
@@ -282,10 +316,21 @@ def test_a_picture_that_changes_during_the_ingest_is_noticed(workspace, photos, 
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(workspace, photos, monkeypatch):
-    monkeypatch.setattr(store.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.raises(Fault, match=r"GB are needed .*0.0 GB are free"):
         ingest(photos)
     assert not (workspace / "data/pets").exists()
+
+
+def test_a_full_disk_of_the_cache_leaves_nothing_of_what_was_built(workspace, photos, monkeypatch):
+    first = ingest(photos)
+    picture(photos / "cat/new.png", 99)
+    free = iter([10**9, 1])
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(100, 99, next(free)))
+    with pytest.raises(Fault, match=r"\.dvc/cache.*GB are needed .*0.0 GB are free"):
+        ingest(photos)
+    assert [path.name for path in (workspace / "data").iterdir()] == ["pets"]
+    assert verify("pets") == first.dataset_version
 
 
 def test_other_datasets_stay(workspace, photos, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -213,6 +214,45 @@ def test_what_is_the_users_own_is_not_started(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example")
     assert servers._wanted() == ("worker",)
     assert [service.name for service in background.services(["worker"])] == ["deployments", "worker"]
+
+
+@pytest.fixture
+def port():
+    """One of this machine at which somebody listens."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
+def test_an_address_on_this_machine_where_nobody_listens_counts_as_not_set(monkeypatch, state, capsys):
+    """Such as those that `up` printed, after `down`."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        silent = f"http://me:secret@127.0.0.1:{closed.getsockname()[1]}/api"
+    monkeypatch.setenv("PREFECT_API_URL", silent)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", silent.replace("127.0.0.1", "localhost"))
+    with pytest.raises(Fault, match="no Prefect server is up"):
+        servers.connect()
+    assert servers._wanted() == ("prefect", "mlflow", "worker")
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{state}/mlflow.db"
+    said = capsys.readouterr().err
+    assert "/api: PREFECT_API_URL counts as not set" in said and "secret" not in said
+
+
+def test_what_a_killed_supervisor_wrote_does_not_make_a_server_ours(monkeypatch, port, state):
+    """After a reboot, say: at its port there is the user's own now."""
+    url = f"http://127.0.0.1:{port}"
+    (state / "servers.json").write_text(json.dumps({"token": "any", "services": {"prefect": {"url": url}}}))
+    monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
+    assert servers.ensure() == servers.connect() == f"{url}/api"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://prefect.example:1/api", "http://localhost:many/api", "sqlite:///x@y/a.db", ""]
+)
+def test_only_this_machine_is_asked_whether_somebody_listens(url):
+    assert servers._silent(url) is False
 
 
 def test_looking_without_a_server_says_how_to_start_one():

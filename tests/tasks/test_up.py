@@ -131,12 +131,39 @@ def test_a_worker_for_the_users_servers_is_not_stopped_by_a_shell_without_them(m
     assert (now.supervisor, now.prefect_api) == (before.supervisor, THEIRS["PREFECT_API_URL"])
 
 
+def test_an_address_with_a_password_is_the_same_each_time_and_never_used_without_it(monkeypatch, state):
+    api = "https://me:secret@prefect.example/api"
+    monkeypatch.setenv("PREFECT_API_URL", api)
+    said = []
+    (state / "deploy.py").write_text(
+        "import os; from tasks import deployments as d; d._remember(os.environ['PREFECT_API_URL'], d._digest(), set())"
+    )
+    servers.up(said.append)
+    servers.up(said.append)
+    assert not [sentence for sentence in said if sentence.endswith("deploying again")]
+    assert "secret" not in (state / "prefect" / "deployed.json").read_text()
+    assert servers.connect() == api
+    monkeypatch.delenv("PREFECT_API_URL")
+    with pytest.raises(Fault, match=r"\(the worker was started with https://prefect\.example/api\)"):
+        servers.connect()
+    assert "PREFECT_API_URL" not in os.environ
+
+
 def test_what_up_printed_is_not_the_users_own(monkeypatch, state):
     servers.up(lambda _: None)
     set_all(monkeypatch, PRINTED)
     assert servers.up(lambda _: None).started is False
     assert servers.ensure() == PRINTED["PREFECT_API_URL"]
     assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{state}/mlflow.db"
+
+
+def test_what_up_printed_is_not_the_users_own_after_down_either(monkeypatch):
+    servers.up(lambda _: None)
+    servers.down(lambda _: None)
+    set_all(monkeypatch, PRINTED)
+    said = []
+    assert set(servers.up(said.append).pids) == {"prefect", "mlflow", "worker"}
+    assert said[:2] == [f"nothing answers at {url}: {name} counts as not set" for name, url in PRINTED.items()]
 
 
 def test_servers_that_lack_what_is_wanted_are_not_stopped_for_it():

@@ -165,7 +165,7 @@ def _read_file(files: Files, path: str, content: dict[str, Any], reading: Readin
         if name is None:
             if image not in pictures:  # else its image is among the rejected already
                 reason = f"no such image: {entry.get('image_id')!r}"
-                reading.rejected.append(Rejected(path, where, "annotation", reason))
+                reading.rejected.append(Rejected(path, where, "box", reason))
             continue
         try:
             boxes[name].append(boxed(entry, names, where))

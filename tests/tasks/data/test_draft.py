@@ -16,7 +16,7 @@ from tasks.data.annotations import Annotation
 from tasks.data.check import Checked
 from tasks.data.commit import commit, stage
 from tasks.data.dataset import Dataset
-from tasks.data.draft import Draft, current, first_splits, mended, remember_splits, within
+from tasks.data.draft import Draft, current, draft, first_splits, fresh, mended, remember_splits, within
 from tasks.data.formats.source import Rejected
 from tasks.data.store import heading, lines, record
 
@@ -59,6 +59,29 @@ def test_images_and_boxes_are_each_held_against_the_tolerance(draft, message):
 def test_what_is_within_the_tolerance_is_let_through():
     within(drafted(95, 50, *rows("image", 5), *rows("box", 250)), 0.05, Path("rejected.csv"))
     within(drafted(1, 0), 0.0, Path("rejected.csv"))
+
+
+def test_a_retry_answers_for_what_was_not_left_out_before_alone():
+    before = (*rows("image", 20), Rejected("a.json", "a.json#7", "box", "no area"))
+    left = (*rows("image", 20, "still broken"), Rejected("a.json", "a.json#7", "box", "other"))
+    within(fresh(drafted(50, 0, *left), before), 0.0)
+    new = tuple(Rejected(f"new {i}.png", "", "image", "broken") for i in range(10))
+    with pytest.raises(
+        Fault, match=r"10 of 60 images \(16.7%\).*10 × broken\. Which: new 0.png, new 1.png, new 2.png, …"
+    ):
+        within(fresh(drafted(50, 0, *left, *new), before), 0.05)
+
+
+def test_an_annotation_of_an_image_that_is_gone_is_a_box_among_boxes(workspace, tmp_path):
+    coco(tmp_path / "source", *(f"{i}.png" for i in range(10)))
+    path = tmp_path / "source/a.json"
+    content = json.loads(path.read_text())
+    content["annotations"] = [
+        row | {"id": 10 * row["id"] + i, "bbox": [i % 5, 1, 3, 3]} for row in content["annotations"] for i in range(5)
+    ]
+    content["annotations"].append({"id": 999, "image_id": 999, "category_id": 1, "bbox": [1, 1, 3, 3]})
+    path.write_text(json.dumps(content))
+    within(draft("roofs", formats.read(tmp_path / "source")), 0.05)
 
 
 def coco(folder: Path, *names: str, broken: str = "") -> formats.Source:
@@ -106,6 +129,13 @@ def test_rows_that_a_retry_does_not_ask_for_stay(tmp_path):
     assert [image.annotation.image for image in found.images] == ["1.png", "2.png"]
 
 
+def test_what_was_mended_before_stays_in_the_list_unless_taken_again(tmp_path):
+    source = coco(tmp_path / "source", "1.png", "2.png", "3.png")
+    before = [Rejected(f"{i}.png", "a.json#0", "box", "clipped") for i in (1, 2, 9)]  # 9: of a refused ingest
+    found = mended(dataset(tmp_path, "1.png", "2.png"), source, [Rejected("2.png", "", "image", "")], (), before)
+    assert list(found.repaired) == before[:1]
+
+
 def test_a_retry_with_a_source_for_another_task_is_refused(tmp_path):
     source = coco(tmp_path / "source", "1.png")
     with pytest.raises(Fault, match=r"roofs: is a dataset for classification, and the source was read as coco"):
@@ -151,7 +181,7 @@ def test_a_new_version_is_refused_where_nobody_knows_the_splits_of_the_one_named
     assert stage("roofs", built)  # the folder on disk is that version: it knows
     on_disk(workspace, a="train", c="val")
     with pytest.raises(
-        Fault, match=r"a new version of roofs cannot be recorded: data.dvc also names roofs .*`dvc pull`"
+        Fault, match=r"a new version of roofs cannot be recorded: data.dvc names its version .*`dvc pull`"
     ):
         commit("roofs")
     assert commit("roofs", forget=["roofs"])

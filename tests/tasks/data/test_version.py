@@ -141,7 +141,10 @@ def test_a_new_version_needs_the_splits_of_the_old_one(workspace):
     commit("roofs")
     fresh_clone(workspace)
     built = make(workspace, "roofs", other="content").rename(workspace / "data" / ".roofs.new")
-    with pytest.raises(Fault, match=r"names roofs .*--forget roofs"):
+    message = (
+        rf"names its version {dataset_version('roofs')[:12]}.*`dvc pull` .*--forget roofs.* become training images"
+    )
+    with pytest.raises(Fault, match=message):
         stage("roofs", built)
     assert stage("roofs", built, forget=["roofs"]).versions.dataset_version != dataset_version("roofs")
 
@@ -172,6 +175,17 @@ def test_a_remote_that_does_not_answer_is_no_reason_to_forget(workspace):
     make(workspace, "roofs", a="new")
     with pytest.raises(Fault, match="DVC remote 'store' does not answer"):
         commit("roofs", forget=["digits"])
+
+
+def test_the_cache_needs_room_for_what_it_lacks_alone(workspace, monkeypatch):
+    make(workspace, "roofs", a="1" * 1000)
+    commit("roofs")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1000, 500, 500))
+    make(workspace, "roofs", a="1" * 1000, b="2" * 100, twin="2" * 100)
+    commit("roofs")
+    make(workspace, "roofs", c="3" * 1000)
+    with pytest.raises(Fault, match=r"cache.*GB are needed .*GB are free"):
+        commit("roofs")
 
 
 def test_a_stage_changes_nothing_until_it_is_pointed_to(workspace):

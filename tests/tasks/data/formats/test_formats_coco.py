@@ -130,6 +130,7 @@ def test_entries_that_are_none_are_rejected(lay):
     (source.parent / "out.jpg").write_bytes(b"")
     found = formats.read(source)
     assert [one.name for one in found.images] == ["1.jpg"]
+    assert [row.what for row in found.rejected if row.reason.startswith("no such image")] == ["box", "box"]
     rows = {(row.row, row.reason.partition(":")[0]) for row in found.rejected if row.row}
     assert rows == {
         ("x.json#category 3", "not a category"),
