@@ -201,6 +201,7 @@ tolerance: 0.05
 # What to train: `sightline template list`, then `sightline template show {template}` for every parameter.
 training:
   template: {template}
+  # Other parameters than the template's own go here: epochs, image_size, …
 
 # A new version takes the champion's place when it is better on images neither was trained on.
 gate:
@@ -209,6 +210,6 @@ gate:
   # By so much it must be better, 0 to 1.
   min_improvement: 0.0
 
-# Cron: minute, hour, day, month, weekday. This is every night at two.
+# Cron: minute, hour, day, month, weekday. This is every night at two, UTC unless prefect.yaml says otherwise.
 schedule: "0 2 * * *"
 """

@@ -100,7 +100,7 @@ def _story(
         lines += [
             "",
             f"Prefect, every step {servers.prefect_ui}",
-            f"MLflow, the models  {servers.mlflow_ui}/#/experiments",
+            f"MLflow, the models  {servers.mlflow_ui}",
         ]
         lines += ["stop both           sightline down"]
     return "\n".join([*lines, "", *NEXT])

@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from models.runtime.faults import Fault
 from tasks.data import formats
 from tasks.data.account import Ingested, account, counts, told
-from tasks.data.commit import point, stage
+from tasks.data.commit import point, recordable, stage
 from tasks.data.dataset import folder_of, named_dataset
 from tasks.data.draft import Draft, draft, fresh, mended, placed, remember_splits, within
 from tasks.data.formats.source import Source
@@ -53,10 +53,13 @@ def request(source: str, dataset: str, format: str, split: str, tolerance: float
         source, format = _asked_before(dataset, format)
     path = Path(source) if Path(source).exists() else root() / source
     if not source or not path.exists():
-        raise Fault(f"{source or 'source'}: there is no such file or folder (looked in {Path.cwd()} and {root()})")
+        places = " and ".join(dict.fromkeys(map(str, (Path.cwd(), root()))))
+        hint = " `make demo` makes it." if path.is_relative_to(root() / "demo") else ""
+        raise Fault(f"{source or 'source'}: there is no such file or folder (looked in {places}).{hint}")
     if path.resolve().is_relative_to((root() / "data").resolve()):
         raise Fault(f"{path}: lies in data/, which holds what ingests make. Move the source out of it first.")
     names = tuple(name for name in re.split(r"[,\s]+", forget) if name)
+    recordable(dataset, names)
     return Request(str(path.resolve()), dataset, format, split, tolerance, retry, names)
 
 

@@ -31,9 +31,10 @@ def runs(limit: int = 20) -> list[dict[str, Any]]:
 
 
 def run_logs(run: str = "") -> list[str]:
-    """What a run logged, the oldest line first. run: its id or the start of it, its name, or empty: the newest run.
+    """What a run and the flows it called logged, the oldest line first, then the state it ended in.
 
-    Of several runs with one name the newest is meant. Raises Fault with the newest runs' names when there is
+    run: its id or the start of it, its name, or empty: the newest run. Of several runs with one name the newest
+    is meant. Raises Fault with the newest runs' names when there is
     no such run, and when no server is up.
     """
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
@@ -41,12 +42,40 @@ def run_logs(run: str = "") -> list[str]:
 
     lines: list[str] = []
     with _client() as client:
-        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[_find(client, run).id]))
+        found = _find(client, run)
+        called = _called(client, found)
+        names = _names(client, called)
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[each.id for each in called]))
         while True:
             page = client.read_logs(wanted, limit=PAGE, offset=len(lines), sort=LogSort.TIMESTAMP_ASC)
-            lines += [f"{log.timestamp:%H:%M:%S} {_level(log.level):<7} {log.message}" for log in page]
+            for log in page:
+                who = names.get(log.task_run_id or log.flow_run_id or found.id, "")
+                lines.append(f"{log.timestamp:%H:%M:%S} {_level(log.level):<7} {who}: {log.message}")
             if len(page) < PAGE:
-                return lines
+                break
+    message = f": {found.state.message}" if found.state and found.state.message else ""
+    return [*lines, f"{found.name} is {found.state_name}{message}"]
+
+
+def _called(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
+    """The run and every flow run that it or one of those called."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
+
+    found, last = [run], [run]
+    while last:
+        parents = FlowRunFilterParentFlowRunId(any_=[each.id for each in last])
+        last = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parents), limit=PAGE)
+        found += last
+    return found
+
+
+def _names(client: SyncPrefectClient, called: list[FlowRun]) -> dict[UUID, str]:
+    """What the runs and their tasks are called, by id."""
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=[each.id for each in called]))
+    tasks = client.read_task_runs(flow_run_filter=mine, limit=PAGE)
+    return {flow.id: flow.name for flow in called} | {task.id: task.name for task in tasks}
 
 
 def _client() -> SyncPrefectClient:

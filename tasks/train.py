@@ -179,7 +179,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
         batches = loader(dataset, "train", plan.type, given, vary=True)
         unvaried = loader(dataset, "val", plan.type, given, vary=False)
         logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-        history = fit(module, batches, unvaried, given, folder, logger)
+        history = fit(module, batches, unvaried, given, folder, logger, log)
         best = max(row[module.monitored] for row in history if module.monitored in row)
         mlflow.log_metrics({"best_" + module.monitored: best, "seconds": time.monotonic() - began})
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import Json, aside, number, say, table
+from flows.cli.output import MODEL, Json, aside, number, say, table
 from flows.cli.output import answer as reply
 from models.runtime.faults import Fault
 
@@ -45,10 +45,26 @@ def app_create(
 
 def app_check(name: Annotated[str, Argument(help="An app's name, or its file.")], json: Json = False) -> None:
     """Say whether an app's file is in order, and what it would do."""
-    from tasks.app import read_app
+    from models.catalog import template
+    from tasks.app import app_path, read_app
+    from tasks.plan import default_name
 
     app = read_app(name)
-    reply(app, json)
+    given = app.parameters()
+    model = app.model or default_name(app.dataset, template(given.template).type)
+    better = f" by {app.gate.min_improvement:g}" if app.gate.min_improvement else ""
+    lines = [
+        f"{app_path(name)} is in order. Every run would",
+        f"  ingest   {app.place} as data/{app.dataset}",
+        f"  train    {given.template}, {given.epochs} epochs, as the model {model}",
+        f"  promote  it when its {app.gate.metric or 'headline metric'} is better{better} than the champion's",
+        f"  at       {app.schedule} (cron; UTC unless prefect.yaml names another time zone)",
+    ]
+    there = Path(app.place).exists()
+    if not there:
+        lines.append(f"Its source is not there yet: {app.place}. Until it is, every run fails.")
+    found = app.model_dump(mode="json") | {"model": model, "source_exists": there}
+    reply(found, json, "\n".join(lines))
 
 
 def app_list(json: Json = False) -> None:
@@ -176,7 +192,7 @@ def model_list(
     reply({"models": rows}, json, table(rows) if rows else "none. `sightline train` makes one.")
 
 
-def model_show(model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")], json: Json = False) -> None:
+def model_show(model: Annotated[str, Argument(help=MODEL)], json: Json = False) -> None:
     """One version: its card, its numbers, its training."""
     from tasks.registry import card, resolve
 

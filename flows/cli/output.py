@@ -11,6 +11,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+MODEL = "NAME (its champion, else the newest), NAME@alias or NAME/number."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import Json, answer, number, run, table
+from flows.cli.output import MODEL, Json, answer, number, run, table
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
@@ -39,7 +39,7 @@ def up(json: Json = False) -> None:
     answer(
         servers,
         json,
-        f"Prefect  {servers.prefect_ui}\nMLflow   {servers.mlflow_ui}/#/experiments\nStop them: sightline down",
+        f"Prefect  {servers.prefect_ui}\nMLflow   {servers.mlflow_ui}\nStop them: sightline down",
     )
 
 
@@ -83,7 +83,7 @@ def share(given: str) -> float:
 
 
 def evaluate(
-    model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")],
+    model: Annotated[str, Argument(help=MODEL)],
     dataset: Annotated[str, Option(help="Default: the one it was trained on.")] = "",
     split: Annotated[str, Option(help="train, val or test.")] = "test",
     threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
@@ -101,7 +101,7 @@ def told(done) -> str:
     at = "" if done.threshold is None else f", threshold {done.threshold:.2f}"
     lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images{at})"]
     if done.seen_in_training:
-        lines.append(f"{done.seen_in_training} of these images were seen in training: not held-out numbers")
+        lines.append(f"{done.seen_in_training} of these images were trained on or picked its weights: not held out")
     headline_first = sorted(done.metrics.items(), key=lambda entry: entry[0] != done.headline)
     lines += [f"  {name:<29}{number(name, value):>10}" for name, value in headline_first]
     return "\n".join([*lines, "", table([shortened(row) for row in done.per_concept]), "", f"report: {done.report}"])
@@ -115,7 +115,7 @@ def shortened(row: dict) -> dict:
 
 
 def compare(
-    models: Annotated[list[str], Argument(help="NAME, NAME@alias or NAME/number, two or more.")],
+    models: Annotated[list[str], Argument(help=f"{MODEL[:-1]}; two or more.")],
     dataset: Annotated[str, Option(help="Default: the one the first was trained on.")] = "",
     split: Annotated[str, Option(help="train, val or test.")] = "test",
     json: Json = False,
@@ -130,7 +130,7 @@ def compare(
 
 
 def predict(
-    model: Annotated[str, Argument(help="NAME, NAME@alias or NAME/number.")],
+    model: Annotated[str, Argument(help=MODEL)],
     paths: Annotated[list[str], Argument(help="Files, folders or globs.")],
     threshold: Annotated[float | None, Option(min=0, max=1, help=ANSWERED)] = None,
     output: Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")] = "",

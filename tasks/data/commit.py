@@ -56,6 +56,18 @@ def commit(name: str, forget: Collection[str] = ()) -> Versions:
     return point(stage(name, forget=forget))
 
 
+def recordable(name: str, forget: Collection[str] = ()) -> None:
+    """Raises Fault now where a dataset's first version could not be recorded in the end: before an hour of ingest.
+
+    Of a dataset that data.dvc names this is known only when its files are: they may be the very ones it names.
+    """
+    with repository() as repo:
+        pointer = read_pointer()
+        parts = listings(repo, pointer)
+        if name not in parts:
+            _may_be_lost(name, pointer, sorted({part for part, found in parts.items() if found is None} - set(forget)))
+
+
 def stage(name: str, folder: Path | None = None, forget: Collection[str] = ()) -> Staged:
     """Put a dataset's files into the cache and work out what data.dvc will have to say.
 

@@ -251,6 +251,8 @@ def test_an_app_is_created_checked_and_deployed_nightly(sightline, workspace):
     checked = sightline("app", "check", "roofs", "--json").json
     assert (checked["name"], checked["source"]) == ("roofs", "my photos/")
     assert checked["training"] == {"template": "fcos_light"}
+    assert (checked["model"], checked["source_exists"]) == ("roofs-detector", False)
+    assert "Its source is not there yet" in sightline("app", "check", "roofs").out
     assert [row["app"] for row in sightline("app", "list", "--json").json["apps"]] == ["roofs"]
     (night,) = yaml.safe_load((workspace / "prefect.yaml").read_text())["deployments"]
     assert (night["name"], night["parameters"]) == ("pipeline-roofs", {"app": "roofs"})
@@ -301,7 +303,7 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     done = sightline("evaluate", version, "--dataset", photos, "--json").json
     assert (done["model"], done["metrics"]["accuracy"], done["images"]) == (str(version), 0.5, 4)
     told = sightline("evaluate", version, "--dataset", photos, "--split", "train").out
-    assert "8 of these images were seen in training: not held-out numbers" in told
+    assert "8 of these images were trained on or picked its weights: not held out" in told
     assert "accuracy" in told and "tall" in told and "report: " in told
     assert "(8 images)\n" in told  # the highest score decides, no threshold does
     assert re.search(r"^  images +8$", told, re.MULTILINE)

@@ -155,7 +155,10 @@ def test_runs_and_their_logs_can_be_looked_at(project, night):
     assert (found["id"], found["name"]) == (night["id"], "pipeline shades")
     assert (found["state"], found["tags"]) == ("Completed", ["shades"])
     lines = sightline(project, "run", "logs", "pipeline shades")["lines"]
-    assert any("registered shades-classifier/1" in line for line in lines)
+    assert any("register shades-classifier: registered shades-classifier/1" in line for line in lines)
+    assert any("train shades-classifier: epoch 1 of" in line for line in lines)
+    assert any(": check: " in line or " check: " in line for line in lines)  # of the ingest that it called
+    assert lines[-1].startswith("pipeline shades is Completed")
 
 
 def test_a_night_that_is_withdrawn_is_gone(prefect_server):

@@ -441,3 +441,15 @@ def test_the_report_tells_what_came_in_and_what_did_not(workspace, photos):
     assert "40 images (train 32, val 4, test 4)" in done.sentence() and "left out: 1" in done.sentence()
     asked = json.loads((workspace / ".sightline/ingest/pets/ingest.json").read_text())
     assert (asked["source"], asked["format"]) == (str(photos), "folder")
+
+
+def test_what_could_not_be_recorded_is_refused_before_any_picture_is_read(workspace, tmp_path):
+    (workspace / "data.dvc").write_text(
+        "meta:\n  data_version: 0123456789abcdef0123456789abcdee.dir\n"
+        "  datasets: {other: 0123456789abcdef0123456789abcdef.dir}\n"
+        "outs:\n- md5: 0123456789abcdef0123456789abcdee.dir\n  hash: md5\n  path: data\n"
+    )
+    asked = (str(tmp_path), "roofs", "auto", "", 0.05, "")
+    with pytest.raises(Fault, match=r"roofs cannot be recorded: data\.dvc also names other .* --forget other\."):
+        verbs.request(*asked, "")
+    assert verbs.request(*asked, "other").forget == ("other",)
