@@ -109,7 +109,7 @@ def read_app(given: str | Path) -> App:
     path = app_path(given)
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
         raise Fault(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: an app is a mapping (name, source, dataset, training, …), this is not one")

@@ -204,7 +204,7 @@ def _digest() -> str:
     digest = hashlib.sha256(f"{root()}\n".encode())
     for folder in dict.fromkeys((root(), code)):
         for pattern in SOURCES:
-            for path in sorted(folder.glob(pattern)):
+            for path in filter(Path.is_file, sorted(folder.glob(pattern))):
                 digest.update(f"{path.relative_to(folder)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from models.runtime.faults import Fault
 from models.runtime.images import SUFFIXES
 from models.runtime.predictions import Concepts, Regions
 from tasks.answers import answers, at_least, predictor
+from tasks.data.formats.names import readable
 from tasks.page import log, show
 from tasks.registry import Version
 from tasks.workspace import root
@@ -66,6 +68,9 @@ def output_folder(version: Version, given: str) -> Path:
     if (folder / PARTS).exists():  # an interrupted prediction's
         for left in (PARTS, "drawn"):
             shutil.rmtree(folder / left, ignore_errors=True)
+    taken = [name for name in ("predictions.parquet", "rejected.csv", "drawn") if (folder / name).exists()]
+    if taken:
+        raise Fault(f"{folder}: holds {', '.join(taken)} already. Name another folder, or move it away.")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
@@ -85,8 +90,10 @@ def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
     found: dict[Path, None] = {}
     rejected = []
     for entry in given:
-        path = Path(entry).expanduser()
-        if path.is_file():
+        path = Path(os.path.expanduser(entry))  # noqa: PTH111 - of Path it raises where there is no such user
+        if not entry:
+            rejected.append({"path": "''", "reason": "an empty path"})
+        elif path.is_file():
             found[path] = None
         elif path.is_dir():
             inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
@@ -98,7 +105,15 @@ def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
             found |= dict.fromkeys(matched)
             if not matched:
                 rejected.append({"path": entry, "reason": "no such file or folder, and no file matches it"})
+    for path in [path for path in found if not writable(path)]:
+        del found[path]
+        rejected.append({"path": readable(str(path)), "reason": "its name is not UTF-8: rename it"})
     return list(found), rejected
+
+
+def writable(path: Path) -> bool:
+    """Whether a file's name can be written into the answers."""
+    return readable(str(path)) == str(path)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="predict {at}")

@@ -65,7 +65,7 @@ def read_file(path: Path) -> dict[str, Any]:
         raise Fault(
             f"{path}: {(error.strerror or 'unreadable').lower()}. `sightline template show NAME > {path}` makes one."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
         raise Fault(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: a training is a mapping of {', '.join(KEYS)}")

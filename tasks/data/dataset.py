@@ -142,7 +142,7 @@ def _head(path: Path) -> dict[str, Any]:
         head = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise Fault(f"{path}: there is no such file, so {path.parent} is no dataset") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
         raise Fault(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     if not isinstance(head, dict) or set(head) != set(KEYS):
         given = ", ".join(map(str, head)) if isinstance(head, dict) else repr(head)

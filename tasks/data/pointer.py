@@ -80,7 +80,7 @@ def parse_pointer(text: str, where: str = NAME) -> Pointer:
     """What a data.dvc of that text says. Raises Fault when it is no pointer to `data`."""
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise Fault(f"{where}: not YAML ({' '.join(str(error).split())}). Is a git merge unfinished?") from None
     out = _out(document)
     version = out.get("md5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -237,3 +238,24 @@ def test_a_score_just_at_the_threshold_is_listed_and_drawn(ready, tmp_path):
     score = max(score for answer in one.predict(sorted(ready.pictures.iterdir())) for score in answer.scores)
     predict(ready.detector, [ready.pictures], tmp_path, threshold=float(score))
     assert [row["score"] for line in lines(tmp_path) for row in line["regions"]] == [float(score)]
+
+
+def test_an_empty_path_is_not_the_whole_folder(monkeypatch, tmp_path):
+    picture(tmp_path / "1.png")
+    monkeypatch.chdir(tmp_path)
+    assert expand([""]) == ([], [{"path": "''", "reason": "an empty path"}])
+
+
+def test_a_name_that_is_not_utf_8_is_listed_and_the_rest_goes_on(tmp_path):
+    good = picture(tmp_path / "1.png")
+    good.rename(os.fsdecode(bytes(tmp_path) + b"/\xff.png"))
+    picture(good)
+    found, ((path, reason),) = expand([str(tmp_path)])[0], [row.values() for row in expand([str(tmp_path)])[1]]
+    assert found == [good]
+    assert path.encode() and reason == "its name is not UTF-8: rename it"
+
+
+def test_a_folder_with_files_of_such_names_is_refused(ready, tmp_path):
+    (tmp_path / "rejected.csv").write_text("mine")
+    with pytest.raises(Fault, match=r"holds rejected\.csv already\. Name another folder, or move it away\."):
+        output_folder(ready.classifier, str(tmp_path))

@@ -115,7 +115,8 @@ def _table(files: Files, path: str) -> Table | None:
     table = Table(path, path_column, label_column, columns, [], [])
     try:
         with (files.root / path).open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.reader(file, delimiter=_delimiter(file.readline()))
+            # strict: else a quote that is never closed makes one concept of all the rows after it.
+            rows = csv.reader(file, delimiter=_delimiter(file.readline()), strict=True)
             file.seek(0)
             for fields in islice(rows, 1, None):
                 if len(fields) == len(columns):
@@ -137,6 +138,8 @@ def _read_table(files: Files, table: Table, images: dict[str, Found], rejected: 
             rejected.append(Rejected(name.path or row[table.path_column], where, "image", str(name)))
             continue
         try:
+            if "\n" in row[table.label_column]:
+                raise ValueError("no concept: a line break in it (a quote that is not closed?)")
             concepts, metadata, split = concepts_of(row), metadata_of(row), split_of(row) or own
         except ValueError as error:
             rejected.append(Rejected(name, where, "row", str(error)))

@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as brief
 from typing import Any
 
 import yaml
@@ -43,7 +44,7 @@ def setup_of(files: Files) -> Setup:
     Raises Fault when there are several that differ.
     """
     setup = Setup()
-    tables = data_files(files)
+    tables = data_files(files, read=True)
     if tables:
         _from_yaml(files, tables, setup)
     elif not files.only:
@@ -58,14 +59,19 @@ def setup_of(files: Files) -> Setup:
     return setup
 
 
-def data_files(files: Files) -> dict[str, dict[str, Any]]:
-    """The YAML files that have `names`, or `nc` and a split. One that cannot be parsed is none."""
+def data_files(files: Files, read: bool = False) -> dict[str, dict[str, Any]]:
+    """The YAML files that have `names`, or `nc` and a split. One that cannot be parsed is none.
+
+    read: the source is read as YOLO. Then one that says `names` and cannot be parsed raises Fault: without it the
+    concepts would be numbers.
+    """
     found = {}
     for path in files.ending(".yaml", ".yml"):
+        content = (files.root / path).read_bytes()
         try:
-            table = yaml.safe_load((files.root / path).read_text(encoding="utf-8-sig"))
+            table = yaml.safe_load(content.decode("utf-8-sig"))
         except (yaml.YAMLError, ValueError, RecursionError) as error:
-            if files.only:
+            if files.only or (read and b"names" in content):
                 raise Fault(f"{files.root / path}: not YAML ({' '.join(str(error).split())})") from None
             continue
         if isinstance(table, dict) and (
@@ -98,7 +104,8 @@ def _names(files: Files, path: str, said: object) -> list[str]:
     odd = [name for name in table.values() if isinstance(name, bool) or not isinstance(name, str | int)]
     numbers = [number for number in table if not isinstance(number, int) or not 0 <= number < 100_000]
     if odd or numbers:
-        given = f"the name {odd[0]!r}" if odd else f"the class number {numbers[0]!r}"
+        # Aliases make a few lines of YAML a billion names: what is shown is cut before it is written out.
+        given = f"the name {brief(odd[0])[:80]}" if odd else f"the class number {brief(numbers[0])[:80]}"
         raise Fault(f"{files.root / path}: names holds {given}. Quote names, and number them from 0")
     return [str(table.get(number, "")) for number in range(max(table, default=-1) + 1)]
 

@@ -174,3 +174,19 @@ def test_a_file_in_another_encoding_is_refused(lay):
     source = lay({"1.jpg": b"", "a.csv": "path,label\n1.jpg,café\n".encode("latin-1")})
     with pytest.raises(Fault, match=r"a\.csv: not UTF-8 text .* Save it as CSV UTF-8"):
         formats.read(source)
+
+
+def test_a_quote_that_is_not_closed_swallows_no_rows(lay):
+    rows = "".join(f"{i}.jpg,red\n" for i in range(5))
+    source = lay(
+        {f"{i}.jpg": b"" for i in range(7)} | {"labels.csv": f'image_path,label\n{rows}5.jpg,"red\n6.jpg,blue\n'}
+    )
+    with pytest.raises(Fault, match=r"labels\.csv: not UTF-8 text in quoted fields"):
+        formats.read(source, "csv")
+
+
+def test_a_label_over_two_lines_is_none(lay):
+    source = lay({"1.jpg": b"", "2.jpg": b"", "labels.csv": 'image_path,label\n1.jpg,"red\n2.jpg,blue"\n2.jpg,red\n'})
+    found = formats.read(source, "csv")
+    assert [image.name for image in found.images] == ["2.jpg"]
+    assert any("a line break" in row.reason for row in found.rejected)

@@ -177,3 +177,18 @@ def test_two_lists_of_names_and_two_data_files_are_refused(lay):
 def test_no_label_file_is_a_fault(lay):
     with pytest.raises(Fault, match="no picture has a label file, so it is not YOLO"):
         formats.read(lay({"1.jpg": b"", "data.yaml": "names: [cat]\ntrain: .\n"}))
+
+
+def test_names_that_cannot_be_parsed_are_not_passed_over(lay):
+    source = lay({"1.jpg": b"", "1.txt": ROW, "data.yaml": "names: [cat, dog\n"})
+    with pytest.raises(Fault, match=r"data\.yaml: not YAML"):
+        formats.read(source, "yolo")
+
+
+def test_a_few_lines_that_mean_a_billion_names_are_refused_at_once(lay):
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]" for a, b in zip("abcdefghijkl", "bcdefghijklm", strict=True)]
+    source = lay({"1.jpg": b"", "1.txt": ROW, "data.yaml": "\n".join([*lines, "names: *m"])})
+    with pytest.raises(Fault, match=r"data\.yaml: names holds the name \[") as refused:
+        formats.read(source, "yolo")
+    assert len(str(refused.value)) < 1000
