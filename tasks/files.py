@@ -1,11 +1,13 @@
-"""Writing files: so that nobody ever reads half of one, and where there is room."""
+"""Writing files: so that nobody ever reads half of one, one at a time, and where there is room."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from models.runtime.faults import Fault
@@ -28,6 +30,22 @@ def write(path: Path, content: bytes | str) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return path
+
+
+@contextmanager
+def alone_at(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Holds a file's lock: one process at a time is inside, and the system lets go of it when that is killed.
+
+    waiting: called once where another one holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def room_for(files: Iterable[Path], folder: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import platform
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import mlflow
@@ -26,7 +24,7 @@ from models.catalog import template
 from models.parameters import ClassifierParameters, Parameters
 from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset
-from tasks.files import write
+from tasks.files import alone_at, write
 from tasks.page import log, show
 from tasks.plan import PinnedDataset, TrainingPlan, default_name, sources_digest
 from tasks.registry import client, trained
@@ -94,18 +92,10 @@ def unseen(dataset: Dataset) -> list[str]:
     return [name for name in dataset.concepts if name not in shown]
 
 
-@contextmanager
-def alone(plan: TrainingPlan) -> Iterator[None]:
+def alone(plan: TrainingPlan) -> AbstractContextManager[None]:
     """Only one process at a time trains and registers a plan; the next waits, and then finds the version there."""
-    locks = state() / "training" / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with (locks / plan.digest).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log("another process is at this very training: waiting until it is done")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    path = state() / "training" / "locks" / plan.digest
+    return alone_at(path, lambda: log("another process is at this very training: waiting until it is done"))
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {plan.name}")

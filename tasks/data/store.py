@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import csv
 import ctypes
-import fcntl
 import hashlib
 import io
 import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
@@ -24,25 +23,17 @@ from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import KEYS, folder_of
 from tasks.data.formats.source import Rejected
-from tasks.files import room_for, write
+from tasks.files import alone_at, room_for, write
 from tasks.workspace import root, state
 
 log = logging.getLogger(__name__)
 COLUMNS = tuple(field.name for field in fields(Rejected))
 
 
-@contextmanager
-def locked() -> Iterator[None]:
+def locked() -> AbstractContextManager[None]:
     """Only one at a time may change `data/` and data.dvc; the next waits, and goes on when a holder is killed."""
     path = state() / "ingest" / ".lock"  # no dataset's name begins with a dot
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.warning("another ingest is at work: waiting until it is done")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return alone_at(path, lambda: log.warning("another ingest is at work: waiting until it is done"))
 
 
 def record(name: str) -> Path:

@@ -1,5 +1,7 @@
 """A plan's digest changes with whatever decides the outcome of a training, and with nothing else."""
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
@@ -105,11 +107,16 @@ def test_sources_are_the_code_that_trains_and_nothing_else(tmp_path, monkeypatch
     assert sources_digest() != before
 
 
-def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace):
-    folder = workspace / "data/roofs"
+def made(folder: Path) -> Path:
+    """A dataset without pictures."""
     folder.mkdir(parents=True)
     (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
     (folder / "annotations.jsonl").write_text("")
+    return folder
+
+
+def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace):
+    folder = made(workspace / "data/roofs")
     version = commit("roofs").dataset_version
     pinned = pin("roofs")
     assert (pinned.name, pinned.version, pinned.folder) == ("roofs", version, str(folder))
@@ -118,10 +125,7 @@ def test_a_dataset_is_pinned_to_the_version_that_data_dvc_names(workspace):
 
 
 def test_a_dataset_ingested_anew_is_not_taken_for_the_version_that_was_pinned(workspace):
-    folder = workspace / "data/roofs"
-    folder.mkdir(parents=True)
-    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
-    (folder / "annotations.jsonl").write_text("")
+    folder = made(workspace / "data/roofs")
     version = commit("roofs").dataset_version
     pinned = pin("roofs")
     (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("dent", "hail")))
@@ -132,10 +136,7 @@ def test_a_dataset_ingested_anew_is_not_taken_for_the_version_that_was_pinned(wo
 
 
 def test_a_dataset_changed_by_hand_is_not_pinned_to_a_version_it_no_longer_is(workspace):
-    folder = workspace / "data/roofs"
-    folder.mkdir(parents=True)
-    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
-    (folder / "annotations.jsonl").write_text("")
+    folder = made(workspace / "data/roofs")
     commit("roofs")
     (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail", "wind")))
     with pytest.raises(Fault, match=r"data/roofs is not what data\.dvc names"):
@@ -143,10 +144,7 @@ def test_a_dataset_changed_by_hand_is_not_pinned_to_a_version_it_no_longer_is(wo
 
 
 def test_a_dataset_checked_out_elsewhere_is_pinned_to_what_it_is(tmp_path, monkeypatch):
-    folder = tmp_path / "old/roofs"
-    folder.mkdir(parents=True)
-    (folder / "dataset.yaml").write_text(heading("roofs", "detection", False, ("hail",)))
-    (folder / "annotations.jsonl").write_text("")
+    folder = made(tmp_path / "old/roofs")
     monkeypatch.setattr(plans, "folder_version", lambda path: f"version of {path.name}")
     pinned = pin(str(folder))
     assert (pinned.name, pinned.version, pinned.folder) == ("roofs", "version of roofs", str(folder))
