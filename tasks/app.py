@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 
 from models.parameters import ClassifierParameters, DetectorParameters, Parameters, parameters
 from models.runtime.faults import Fault, choices
+from tasks.data.dataset import folder_of
+from tasks.data.formats import check_format
+from tasks.data.split import shares
 from tasks.files import write
 from tasks.workspace import root
 
@@ -37,7 +40,7 @@ class App(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,47}$")
     """Lower-case letters, digits and '-'; also the MLflow experiment and the Prefect tag."""
-    source: str
+    source: str = Field(min_length=1)
     """Folder with the labelled pictures, from the project's root."""
     dataset: str
     """What they are called under data/."""
@@ -54,6 +57,16 @@ class App(BaseModel):
     gate: Gate = Gate()
     schedule: str = Field("0 2 * * *", pattern=r"^(\S+ ){4}\S+$")
     """Cron: minute, hour, day, month, weekday."""
+
+    @field_validator("dataset", "format", "split")
+    @classmethod
+    def _as_ingest_takes_it(cls, given: str, field: ValidationInfo) -> str:
+        check = {"dataset": folder_of, "format": check_format, "split": shares}[field.field_name or ""]
+        try:
+            check(given)
+        except Fault as fault:
+            raise ValueError(f"{field.field_name}: {fault}") from None
+        return given
 
     @field_validator("schedule")
     @classmethod

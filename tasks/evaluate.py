@@ -30,7 +30,7 @@ from tasks.metrics.detection import detection
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note, trained_on
-from tasks.train import active, experiment
+from tasks.tracking import active, experiment
 from tasks.workspace import state
 
 SOURCES = ("metrics/*.py", "report.py", "plots.py", "style.py", "drawing.py", "worst.py", "answers.py", "evaluate.py")

@@ -46,6 +46,7 @@ def request(source: str, dataset: str, format: str, split: str, tolerance: float
     place = folder_of(dataset)
     if place.exists() and not (place / "dataset.yaml").exists():
         raise Fault(f"{place}: is there already and no dataset (no dataset.yaml). Move it away first.")
+    formats.check_format(format)
     shares(split)
     if not 0 <= tolerance <= 1:
         raise Fault(f"tolerance {tolerance}: a share between 0 and 1 (5 % is 0.05)")

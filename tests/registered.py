@@ -17,7 +17,8 @@ from tasks.data.store import heading
 from tasks.plan import PinnedDataset, TrainingPlan
 from tasks.register import register
 from tasks.registry import Version
-from tasks.train import Checkpoint, plan_training, start_run, work_folder
+from tasks.tracking import start_run
+from tasks.train import Checkpoint, plan_training, work_folder
 from tests.drawn import shapes
 
 SPLITS = ("train",) * 8 + ("val",) * 4 + ("test",) * 4

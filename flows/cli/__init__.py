@@ -5,7 +5,8 @@ Imports nothing heavy: torch, mlflow and prefect come in when a command needs th
 
 import typer
 
-from flows.cli import nouns, path, training
+from flows.cli import app as product
+from flows.cli import dataset, model, path, run, training
 from flows.cli.output import fail
 from models.runtime.faults import Fault
 from tasks.workspace import settle
@@ -18,9 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-path.add_to(app)
-training.add_to(app)
-nouns.add_to(app)
+for commands in (path, training, product, dataset, model, run):
+    commands.add_to(app)
 
 
 def main() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,8 @@ from tasks import train as verb
 from tasks.data.dataset import Dataset
 from tasks.plan import TrainingPlan, labels_digest
 from tasks.registry import client
-from tasks.train import alone, check_trainable, plan_training, start_run, train, unseen, work_folder
+from tasks.tracking import start_run
+from tasks.train import alone, check_trainable, plan_training, train, unseen, work_folder
 from tests.registered import pinned, planned, registered
 
 
@@ -184,41 +184,6 @@ def test_a_plan_is_checked_when_it_is_made(tmp_path):
 def test_a_name_that_no_model_can_have_is_refused_before_any_work(plan, name):
     with pytest.raises(Fault, match=r"cannot name a model: letters, digits, '-', '_' and '\.'"):
         planned(plan.dataset, name)
-
-
-def test_the_revision_is_the_commit_and_whether_files_differ(workspace):
-    assert verb.git_revision() == ""
-    file = workspace / "file"
-    file.write_text("one")
-    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
-    for command in (["init", "-q"], ["add", "file"], [*who, "commit", "-q", "-m", "one"]):
-        subprocess.run(["git", *command], cwd=workspace, check=True)
-    revision = verb.git_revision()
-    assert len(revision) == 40
-    file.write_text("two")
-    assert verb.git_revision() == revision + "+"
-
-
-def test_without_git_there_is_no_revision(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert verb.git_revision() == ""
-
-
-def test_an_experiment_deleted_in_mlflow_is_brought_back():
-    deleted = verb.experiment("deleted by hand")
-    client().delete_experiment(deleted)
-    assert verb.experiment("deleted by hand") == deleted
-    assert client().get_experiment(deleted).lifecycle_stage == "active"
-
-
-def test_an_interrupted_run_deleted_in_mlflow_is_made_anew(plan):
-    folder = work_folder(plan)
-    first = start_run(plan, folder)
-    assert start_run(plan, folder) == first
-    client().delete_run(first)
-    second = start_run(plan, folder)
-    assert second != first
-    assert client().get_run(second).data.tags["plan"] == plan.digest
 
 
 def test_a_training_that_fails_is_marked_failed(plan):

@@ -28,7 +28,7 @@ from tasks.data.formats.names import readable
 from tasks.data.formats.source import Boxed, Labelled, Rejected, Source
 from tasks.workspace import root
 
-__all__ = ["FORMATS", "Boxed", "Format", "Labelled", "Rejected", "Source", "Written", "read", "write"]
+__all__ = ["FORMATS", "Boxed", "Format", "Labelled", "Rejected", "Source", "Written", "check_format", "read", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,7 @@ def read(source: Path, format: str = "auto") -> Source:
     Raises Fault when the source cannot be read as a whole, holds nothing, and when `auto` finds no format (says
     what was looked for and what is there) or might be two (names both).
     """
-    if format != "auto":
-        _known(format)
+    check_format(format)
     files = walk(source)
     try:
         found = FORMATS[_detect(files) if format == "auto" else format].read(files)
@@ -125,6 +124,12 @@ def write(dataset: Dataset, format: str, folder: Path) -> Written:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return Written(folder, files, lost)
+
+
+def check_format(format: str) -> None:
+    """Raises Fault with the formats there are unless it is one of them, or `auto`."""
+    if format != "auto":
+        _known(format)
 
 
 def _known(format: str) -> None:

@@ -1,0 +1,59 @@
+"""`sightline model`: what the registry holds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from typer import Argument
+
+from flows.cli.group import Commands, add
+from flows.cli.output import MODEL, Json, answer, number, table
+
+HELD_OUT = ("accuracy", "macro_average_precision", "map_50", "map")  # of a model, in the list
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    add(app, "model", "Models: the registry.", COMMANDS)
+
+
+def model_list(
+    name: Annotated[str, Argument(help="A model's name; default: all.")] = "",
+    json: Json = False,
+) -> None:
+    """Every registered version, with where it came from and its held-out numbers."""
+    from tasks.registry import versions
+
+    rows = [
+        {
+            "model": str(entry),
+            "aliases": ", ".join(entry.aliases),
+            "template": entry.template,
+            "dataset": entry.dataset,
+            "dataset version": entry.dataset_version[:8],
+            **{key: entry.metrics.get(f"test.{key}") for key in HELD_OUT},
+        }
+        for entry in versions(name)
+    ]
+    answer({"models": rows}, json, table(rows) if rows else "none. `sightline train` makes one.")
+
+
+def model_show(model: Annotated[str, Argument(help=MODEL)], json: Json = False) -> None:
+    """One version: its card, its numbers, its training."""
+    from tasks.registry import card, resolve
+
+    version = resolve(model)
+    described = card(version)
+    answer({**version.model_dump(), "card": described}, json, _text(version, described))
+
+
+def _text(version, described) -> str:
+    lines = [f"{version}  {' '.join('@' + alias for alias in version.aliases)}".rstrip(), described.template]
+    lines += [f"trained on {version.dataset} {version.dataset_version}", f"concepts: {', '.join(described.concepts)}"]
+    lines += [f"  {name:<30}{number(name, value):>10}" for name, value in sorted(version.metrics.items())]
+    lines += [f"  {name:<30}{value!s:>10}" for name, value in described.parameters.items()]
+    return "\n".join([*lines, f'load it: mlflow.pyfunc.load_model("models:/{version}")'])
+
+
+COMMANDS: Commands = {"list": (model_list, ""), "show": (model_show, "roofs-detector@champion")}

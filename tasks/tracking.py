@@ -1,0 +1,89 @@
+"""A training's run in MLflow, and the experiment it belongs to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import subprocess
+from pathlib import Path
+
+import mlflow
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+from mlflow.entities import LifecycleStage
+from mlflow.exceptions import MlflowException
+
+from tasks.files import write
+from tasks.plan import TrainingPlan
+from tasks.registry import client
+from tasks.workspace import root, state
+
+
+def start_run(plan: TrainingPlan, folder: Path) -> str:
+    """The MLflow run of a training: a new one with all that says what it does, or the interrupted one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    noted = folder / "run.txt"
+    if noted.exists() and active(noted.read_text(encoding="utf-8")):
+        return noted.read_text(encoding="utf-8")
+    with mlflow.start_run(experiment_id=experiment(plan.app or plan.name), run_name=f"train {plan.name}") as run:
+        mlflow.log_params(plan.given)
+        mlflow.set_tags(
+            {
+                "stage": "train",
+                "model": plan.name,
+                "dataset": plan.dataset.name,
+                "dataset_version": plan.dataset.version,
+                "plan": plan.digest,
+                "sources": plan.sources,
+                "git_revision": git_revision(),
+                "python": platform.python_version(),
+                "processor": platform.processor() or platform.machine(),
+                **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "pytorch-lightning")},
+            }
+        )
+        data = plan.dataset
+        source = LocalArtifactDatasetSource(data.folder)
+        # MetaDataset is abstract only to a type checker: its `profile` is left to `Dataset`.
+        named = MetaDataset(source, name=data.name, digest=data.version)  # type: ignore[abstract]
+        mlflow.log_input(named, context="training")
+    write(noted, run.info.run_id)
+    return run.info.run_id
+
+
+def active(run: str) -> bool:
+    """Whether MLflow still has a run: people delete them in its UI."""
+    try:
+        return client().get_run(run).info.lifecycle_stage == LifecycleStage.ACTIVE
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return False
+
+
+def experiment(name: str) -> str:
+    """The id of the experiment of that name, made when there is none; its files under this workspace.
+
+    One that was deleted in MLflow's UI is brought back: its name cannot be had otherwise.
+    """
+    registry = client()
+    found = registry.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            registry.restore_experiment(found.experiment_id)
+        return found.experiment_id
+    local = mlflow.get_tracking_uri().startswith("sqlite:")
+    location = (state() / "mlartifacts" / name).as_uri() if local else None
+    try:
+        return registry.create_experiment(name, artifact_location=location)
+    except MlflowException:  # another process was faster
+        return registry.get_experiment_by_name(name).experiment_id  # type: ignore[union-attr]
+
+
+def git_revision() -> str:
+    """The commit this runs from, with `+` when files differ from it; empty outside git and without it."""
+    command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]
+    try:
+        asked = subprocess.run(command, cwd=root(), capture_output=True, text=True, check=False)
+    except OSError:  # git is not installed
+        return ""
+    return asked.stdout.strip()

@@ -1,0 +1,52 @@
+"""A training's MLflow run says which commit it is of, and what people delete in MLflow's UI is made again."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from tasks.registry import client
+from tasks.tracking import experiment, git_revision, start_run
+from tasks.train import work_folder
+from tests.registered import pinned, planned
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return planned(pinned(tmp_path / "shapes"))
+
+
+def test_the_revision_is_the_commit_and_whether_files_differ(workspace):
+    assert git_revision() == ""
+    file = workspace / "file"
+    file.write_text("one")
+    who = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    for command in (["init", "-q"], ["add", "file"], [*who, "commit", "-q", "-m", "one"]):
+        subprocess.run(["git", *command], cwd=workspace, check=True)
+    revision = git_revision()
+    assert len(revision) == 40
+    file.write_text("two")
+    assert git_revision() == revision + "+"
+
+
+def test_without_git_there_is_no_revision(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert git_revision() == ""
+
+
+def test_an_experiment_deleted_in_mlflow_is_brought_back():
+    deleted = experiment("deleted by hand")
+    client().delete_experiment(deleted)
+    assert experiment("deleted by hand") == deleted
+    assert client().get_experiment(deleted).lifecycle_stage == "active"
+
+
+def test_an_interrupted_run_deleted_in_mlflow_is_made_anew(plan):
+    folder = work_folder(plan)
+    first = start_run(plan, folder)
+    assert start_run(plan, folder) == first
+    client().delete_run(first)
+    second = start_run(plan, folder)
+    assert second != first
+    assert client().get_run(second).data.tags["plan"] == plan.digest
