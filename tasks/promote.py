@@ -20,8 +20,6 @@ from tasks.page import log, show
 from tasks.plan import PinnedDataset
 from tasks.registry import CHAMPION, Version, note, set_alias, trained_on, versions
 
-BY_HAND = "In MLflow, the alias `champion` can be given to it by hand."
-
 
 class Promotion(BaseModel):
     """Who is champion now, and the sentence that says why."""
@@ -105,7 +103,8 @@ def _duel(
         measured_candidate = _measured(candidate, opened, fair)  # first: it was evaluated last, and is still loaded
         duel = compare(_measured(champion, opened, fair), measured_candidate, metric)
     except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
-        why = f"{candidate} stays: it cannot be compared with {champion}. {fault} {BY_HAND}"
+        by_hand = f"`sightline model promote {candidate}` makes it champion by hand."
+        why = f"{candidate} stays: it cannot be compared with {champion}. {fault} {by_hand}"
         return {"images": len(fair), "why": why}
     better = duel.better and abs(duel.difference) >= gate.min_improvement
     needed = f" It had to be better by {gate.min_improvement:g}." if gate.min_improvement else ""

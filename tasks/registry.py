@@ -146,6 +146,17 @@ def set_alias(version: Version, alias: str) -> None:
     client().set_registered_model_alias(version.name, alias, str(version.number))
 
 
+def make_champion(version: Version) -> str:
+    """Point `champion` at a version because somebody says so. Returns the sentence that the version keeps of it."""
+    before = _aliases(client(), version.name).get(CHAMPION)
+    if before == version.number:
+        return f"{version} is the champion already."
+    why = f"{version} was made champion by hand" + (f", in the place of {version.name}/{before}." if before else ".")
+    set_alias(version, CHAMPION)
+    note(version, promotion=why)
+    return why
+
+
 def note(version: Version, **tags: Any) -> None:
     """Write tags on a version."""
     registry = client()

@@ -56,4 +56,19 @@ def _text(version, described) -> str:
     return "\n".join([*lines, f'load it: mlflow.pyfunc.load_model("models:/{version}")'])
 
 
-COMMANDS: Commands = {"list": (model_list, ""), "show": (model_show, "roofs-detector@champion")}
+def model_promote(
+    model: Annotated[str, Argument(help="NAME/number or NAME@alias, also of an older version.")], json: Json = False
+) -> None:
+    """Make a version the champion by hand. A night's better version takes its place again."""
+    from tasks.registry import make_champion, resolve
+
+    version = resolve(model)
+    sentence = make_champion(version)
+    answer({"champion": str(version), "why": sentence}, json, sentence)
+
+
+COMMANDS: Commands = {
+    "list": (model_list, ""),
+    "show": (model_show, "roofs-detector@champion"),
+    "promote": (model_promote, "roofs-detector/3"),
+}

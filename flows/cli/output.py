@@ -95,6 +95,12 @@ def number(name: str, value: float) -> str:
     return f"{value:.0f}" if name.split(".")[-1] in COUNTS else f"{value:.4f}"
 
 
+def loading() -> None:
+    """One line at once, for whoever waits at a terminal: what comes now imports large libraries."""
+    if sys.stderr.isatty():
+        aside("loading torch, MLflow and Prefect …")
+
+
 def run(flow: Any, *given: Any, **named: Any) -> Any:
     """Run a flow against the local servers (started when they are not up) and answer what it returns."""
     from tasks.servers import ensure

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import MODEL, Json, answer, number, run, table
+from flows.cli.output import MODEL, Json, answer, loading, number, run, table
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
@@ -65,6 +65,7 @@ def ingest(
     if not dataset or not (source or retry):
         raise typer.BadParameter("give a SOURCE and --dataset NAME (or --retry rejected.csv --dataset NAME)")
     tolerated = share(tolerance)
+    loading()
     from flows.ingest import ingest as flow
 
     done = run(flow, source, dataset, format, split, tolerated, retry, forget)
@@ -90,6 +91,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a registered model on one split: numbers, tables, curves."""
+    loading()
     from flows.evaluate import evaluate as flow
 
     done = run(flow, model, dataset, split, threshold)
@@ -123,6 +125,7 @@ def compare(
     """Set several models' numbers on the same images side by side."""
     if len(models) < 2:
         raise typer.BadParameter(f"{models[0]} alone cannot be compared: name two or more", param_hint="MODELS")
+    loading()
     from flows.compare import compare as flow
 
     rows = run(flow, models, dataset, split)
@@ -138,6 +141,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Answer for new pictures: JSON Lines, Parquet and, with --draw, pictures."""
+    loading()
     from flows.predict import predict as flow
 
     done = run(flow, model, paths, threshold, output, draw)
@@ -153,6 +157,7 @@ def pipeline(
     json: Json = False,
 ) -> None:
     """One product's night: ingest, train, measure, and promote the model if it is better."""
+    loading()
     from flows.pipeline import pipeline as flow
 
     done = run(flow, app)
@@ -164,6 +169,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """The whole path on handwritten digits: compose, ingest, train, measure, promote, predict."""
+    loading()
     from flows.demo import demo as flow
 
     summary = run(flow, seed)

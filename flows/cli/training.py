@@ -9,7 +9,7 @@ import typer
 import yaml
 from typer import Argument, Option
 
-from flows.cli.output import Json, answer, run, say, table
+from flows.cli.output import Json, answer, loading, run, say, table
 from flows.cli.path import told
 from models.runtime.faults import Fault, choices
 
@@ -51,6 +51,7 @@ def train(
     from models.parameters import parameters
 
     checked = parameters(wanted, str(file or "parameters"))
+    loading()
     from flows.train import BY_TYPE
 
     done = run(BY_TYPE[entry(checked.template).type], dataset, checked, name)

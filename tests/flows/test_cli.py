@@ -298,6 +298,12 @@ def test_models_are_listed_and_shown(sightline, version):
     assert f'load it: mlflow.pyfunc.load_model("models:/{version}")' in text
 
 
+def test_a_version_is_made_champion(sightline, version):
+    told = sightline("model", "promote", version).out
+    assert told == f"{version} was made champion by hand.\n"
+    assert sightline("model", "promote", f"{version.name}@champion", "--json").json["champion"] == str(version)
+
+
 def test_results_are_one_json_object_or_a_table(sightline, version, photos, monkeypatch):
     monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
     done = sightline("evaluate", version, "--dataset", photos, "--json").json

@@ -10,7 +10,7 @@ import mlflow
 import pytest
 
 from models.runtime.faults import Fault
-from tasks.registry import artifacts, client, note, resolve, set_alias, trained, trained_on, versions
+from tasks.registry import artifacts, client, make_champion, note, resolve, set_alias, trained, trained_on, versions
 from tests.registered import numbers, pinned, planned, registered
 
 
@@ -54,6 +54,14 @@ def test_a_name_alone_is_the_newest_without_a_champion(name):
 def test_a_name_alone_is_the_champion(name, champion):
     assert str(resolve(name)) == champion
     assert resolve(name).aliases == ("champion",)
+
+
+def test_a_version_is_made_champion_by_hand_and_keeps_why(name, champion):
+    why = make_champion(resolve(f"{name}/1"))
+    assert why == f"{name}/1 was made champion by hand, in the place of {champion}."
+    assert str(resolve(name)) == f"{name}/1"
+    assert client().get_model_version(name, "1").tags["promotion"] == why
+    assert make_champion(resolve(name)) == f"{name}/1 is the champion already."
 
 
 def test_an_unknown_name_is_told_the_nearest(name):
