@@ -59,11 +59,12 @@ def plainly(value: Any) -> Any:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = None, title: str = "") -> str:
-    """Rows as an aligned table, numbers to the right."""
+    """Rows as an aligned table, numbers to the right; without the columns that no row has a value for."""
     from rich.console import Console
     from rich.table import Table
 
-    names = list(columns or (rows[0] if rows else []))
+    given = list(columns or (rows[0] if rows else []))
+    names = [name for name in given if any(row.get(name) is not None for row in rows)]
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in names:
         numeric = all(isinstance(row.get(name), int | float) or row.get(name) is None for row in rows)

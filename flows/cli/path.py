@@ -104,9 +104,21 @@ def told(done) -> str:
     lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images{at})"]
     if done.seen_in_training:
         lines.append(f"{done.seen_in_training} of these images were trained on or picked its weights: not held out")
-    headline_first = sorted(done.metrics.items(), key=lambda entry: entry[0] != done.headline)
-    lines += [f"  {name:<29}{number(name, value):>10}" for name, value in headline_first]
+    lines += numbers(done.metrics, done.headline)
     return "\n".join([*lines, "", table([shortened(row) for row in done.per_concept]), "", f"report: {done.report}"])
+
+
+def numbers(metrics: dict[str, float], headline: str) -> list[str]:
+    """A line for each metric: its name in files, its value, and what it is; the headline first, with its interval."""
+    from tasks.report import SAID
+
+    lines = []
+    for name in sorted((name for name in metrics if name in SAID), key=lambda name: name != headline):
+        bounds = [metrics.get(f"{name}_{end}") for end in ("low", "high")]
+        interval = "" if None in bounds else f"(95 % interval {bounds[0]:.4f} to {bounds[1]:.4f})"
+        said = "" if SAID[name].lower() == name.replace("_", " ") else SAID[name]
+        lines.append("  ".join(filter(None, (f"  {name:<25}{number(name, metrics[name]):>8}", said, interval))))
+    return lines
 
 
 def shortened(row: dict) -> dict:

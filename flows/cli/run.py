@@ -23,7 +23,9 @@ def run_status(
     from tasks.runs import runs
 
     rows = runs(limit)
-    answer({"runs": rows}, json, table(rows) if rows else "no run yet")
+    short = [row | {"id": row["id"][:8]} for row in rows]  # `run logs` takes it so
+    human = table(short, ("name", "state", "started", "seconds", "id")) if rows else "no run yet"
+    answer({"runs": rows}, json, human)
 
 
 def run_logs(

@@ -44,11 +44,14 @@ class Ingested:
     def sentence(self) -> str:
         """For a person to read."""
         splits = ", ".join(f"{split} {count}" for split, count in self.splits.items())
+        mended = Path(self.rejected_file).with_name("repaired.csv")
         parts = [
             f"{self.dataset}: {self.images} images ({splits}), {self.boxes} boxes, {len(self.concepts)} concepts",
             *self.notes,
-            f"left out: {self.rejected} ({self.rejected_file})" if self.rejected else "left out: nothing",
-            f"mended: {self.repaired} ({Path(self.rejected_file).with_name('repaired.csv')})" if self.repaired else "",
+            f"left out: {self.rejected}, each with its reason in {self.rejected_file}"
+            if self.rejected
+            else "left out: nothing",
+            f"mended and kept: {self.repaired}, each with what was wrong in {mended}" if self.repaired else "",
             f"version {self.dataset_version}{'' if self.changed else ' (as before)'}",
         ]
         return "\n".join(filter(None, parts))

@@ -52,7 +52,8 @@ class Summary:
             f"image sizes   {_pairs(self.image_sizes)}",
         ]
         if self.boxes:
-            lines.append(f"box sizes     {_pairs(self.box_sizes)} (root of area, pixels); {_pairs(self.box_areas)}")
+            lines.append(f"box sizes     {_pairs(self.box_sizes)} (root of area, pixels)")
+            lines.append(f"box areas     {_pairs(self.box_areas)} (small: under 32×32 pixels; large: 96×96 and above)")
         lines.append(f"unlabelled    {self.empty}, twins {len(self.twins)} groups")
         width = max((len(row["concept"]) for row in self.concepts), default=0)
         lines.append(f"{'':<{width}}  {'  '.join(f'{name:>7}' for name in (*SPLITS, 'images'))}   ({counted})")

@@ -294,6 +294,7 @@ def test_models_are_listed_and_shown(sightline, version):
     assert [(row["model"], row["aliases"], row["accuracy"]) for row in rows] == [(str(version), "challenger", None)]
     shown = sightline("model", "show", version.name, "--json").json
     assert (shown["number"], shown["card"]["concepts"]) == (1, ["tall", "wide"])
+    assert "map_50" not in sightline("model", "list", version.name).out  # nor any column that has no value
     text = sightline("model", "show", version.name).out
     assert f'load it: mlflow.pyfunc.load_model("models:/{version}")' in text
 
@@ -313,6 +314,7 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     assert "accuracy" in told and "tall" in told and "report: " in told
     assert "(8 images)\n" in told  # the highest score decides, no threshold does
     assert re.search(r"^  images +8$", told, re.MULTILINE)
+    assert re.search(r"^  accuracy +0\.5000  \(95 % interval 0\.\d{4} to [01]\.\d{4}\)$", told, re.MULTILINE)
     rows = sightline("compare", version, version, "--dataset", photos, "--json").json["rows"]
     assert [row["Total Concept"] for row in rows] == [f"Model:{version}"] * 2
     told = sightline("compare", version, version, "--dataset", photos, "--split", "train").out
