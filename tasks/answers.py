@@ -7,43 +7,56 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from PIL import Image
+from prefect.exceptions import TerminationSignal
 
 from models.runtime.faults import Fault
 from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
-from tasks.pyfunc import runtime
-from tasks.registry import Version, artifacts
+from tasks.pyfunc import load
+from tasks.registry import Version, files_of
 
 BATCH = 16
 
 
 def predictor(version: Version) -> Predictor:
     """The version, ready to answer with the code it was registered with; the last one asked for is kept."""
-    return _loaded(artifacts(version))
+    with files_of(version) as folder:
+        return _loaded(folder, str(version))
 
 
 @lru_cache(maxsize=1)  # a prediction on a million pictures is two thousand shards, each in a task of its own
-def _loaded(folder: Path) -> Predictor:
-    with in_our_words():
-        return runtime(folder / "runtime").Predictor.load(folder)
+def _loaded(folder: Path, version: str) -> Predictor:
+    with in_our_words(version):
+        return load(folder)
 
 
 @contextmanager
-def in_our_words() -> Iterator[None]:
-    """A version's own runtime raises its own copy of Fault: pass it on as the one that everybody here knows."""
+def in_our_words(version: object) -> Iterator[None]:
+    """What a version's own code raises, as the Fault that everybody here knows: its copy of Fault is another class.
+
+    Whatever else it raises as well, and be it SystemExit: a command would end there as if it had done its work.
+    """
     try:
         yield
-    except Exception as error:
-        if type(error).__name__ != Fault.__name__:
-            raise
-        raise Fault(str(error)) from None
+    except (KeyboardInterrupt, TerminationSignal):  # a person's, the system's
+        raise
+    except BaseException as error:
+        if _is_fault(error):
+            raise Fault(str(error)) from None
+        said = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
+        raise Fault(f"{version}: its own code stopped with {said}") from error
+
+
+def _is_fault(error: BaseException) -> bool:
+    return type(error).__name__ == Fault.__name__
 
 
 def answers(
-    ready: Predictor, pictures: Sequence[Path], what: str, rejected: list[dict[str, str]] | None = None
+    version: Version, pictures: Sequence[Path], what: str, rejected: list[dict[str, str]] | None = None
 ) -> Iterator[tuple[Path, Image.Image, Concepts | Regions]]:
     """Path, decoded picture and answer, in order, under a progress bar where somebody watches.
 
@@ -53,12 +66,13 @@ def answers(
     from rich.console import Console
     from rich.progress import track
 
+    ready = predictor(version)
     read = sys.modules[type(ready).__module__].read
     watched, screen = sys.stderr.isatty(), Console(stderr=True)
     starts = range(0, len(pictures), BATCH)
     for start in track(starts, what, console=screen, transient=True, disable=not watched):
-        batch = list(_decoded(pictures[start : start + BATCH], read, rejected))
-        with in_our_words():
+        with in_our_words(version):
+            batch = list(_decoded(pictures[start : start + BATCH], read, rejected))
             found = ready.predict([image for _, image in batch])
         yield from ((path, image, _ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
 
@@ -68,12 +82,11 @@ def _decoded(
 ) -> Iterator[tuple[Path, Image.Image]]:
     for path in pictures:
         try:
-            with in_our_words():
-                image = read(path)
-        except Fault as fault:
-            if rejected is None:
+            image = read(path)
+        except Exception as error:
+            if rejected is None or not _is_fault(error):
                 raise
-            rejected.append({"path": str(path), "reason": str(fault).removeprefix(f"{path}: ")})
+            rejected.append({"path": str(path), "reason": str(error).removeprefix(f"{path}: ")})
         else:
             yield path, image
 

@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict
 from models.runtime.card import Card
 from models.runtime.faults import Fault, choices
 from models.runtime.predictions import Concepts, Regions
-from models.runtime.predictor import Predictor
 from tasks.answers import answers, predictor
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
@@ -95,7 +94,7 @@ def _measure(
         raise Fault(f"dataset {dataset.name}: its {split} split is empty, there is nothing to measure on")
     ready = predictor(version)
     began = time.monotonic()
-    found = answered(ready, opened, annotations, f"{version} on {dataset.name} {split}")
+    found = answered(version, opened, annotations, f"{version} on {dataset.name} {split}")
     milliseconds = round((time.monotonic() - began) / len(annotations) * 1000, 2)
     report = measured(ready.card, annotations, found, threshold)
     files = save(report, folder, f"{version} on {dataset.name} {split}")
@@ -148,18 +147,19 @@ def _experiment(version: Version) -> str:
     return experiment(client().get_experiment(client().get_run(version.run).info.experiment_id).name)
 
 
-def answered(ready: Predictor, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:
-    """The predictor's answers on some images of a dataset. Raises Fault when model and labels do not fit."""
-    wanted = "detection" if ready.card.type == "visual-detector" else "classification"
+def answered(version: Version, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:
+    """A version's answers on some images of a dataset. Raises Fault when model and labels do not fit."""
+    card = predictor(version).card
+    wanted = "detection" if card.type == "visual-detector" else "classification"
     if dataset.task != wanted:
-        raise Fault(f"dataset {dataset.name} is labelled for {dataset.task}, the model is a {ready.card.type}")
-    if not set(dataset.concepts) & set(ready.card.concepts):
+        raise Fault(f"dataset {dataset.name} is labelled for {dataset.task}, the model is a {card.type}")
+    if not set(dataset.concepts) & set(card.concepts):
         given = ", ".join(dataset.concepts)
         raise Fault(
             f"dataset {dataset.name} and the model share no concept: the dataset has {given}. "
-            f"{choices(dataset.concepts[0], ready.card.concepts, 'The model knows')}"
+            f"{choices(dataset.concepts[0], card.concepts, 'The model knows')}"
         )
-    return [answer for _, _, answer in answers(ready, [dataset.path(entry) for entry in annotations], what)]
+    return [answer for _, _, answer in answers(version, [dataset.path(entry) for entry in annotations], what)]
 
 
 def measured(card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None) -> Report:

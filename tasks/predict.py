@@ -131,7 +131,7 @@ def predict_shard(
     part = folder / PARTS / f"{at:06d}.jsonl"
     part.parent.mkdir(parents=True, exist_ok=True)
     with part.open("w", encoding="utf-8") as file:
-        for path, image, answer in answers(ready, pictures, "predicting", rejected):
+        for path, image, answer in answers(version, pictures, "predicting", rejected):
             kept = at_least(answer, least)
             file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
             if draw:

@@ -84,9 +84,8 @@ def _decide(
 
 
 def _measured(version: Version, dataset: Dataset, images: Sequence[Annotation]) -> Report:
-    ready = predictor(version)
-    found = answered(ready, dataset, images, f"{version} on {len(images)} images")
-    return measured(ready.card, images, found, None)
+    found = answered(version, dataset, images, f"{version} on {len(images)} images")
+    return measured(predictor(version).card, images, found, None)
 
 
 def _duel(
@@ -99,8 +98,9 @@ def _duel(
     if not fair:
         why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."
         return {"images": 0, "why": why}
+    measured_candidate = _measured(candidate, opened, fair)  # first: it was evaluated last, and is still loaded
+    predictor(champion)  # damaged, it is no matter of comparing
     try:
-        measured_candidate = _measured(candidate, opened, fair)  # first: it was evaluated last, and is still loaded
         duel = compare(_measured(champion, opened, fair), measured_candidate, metric)
     except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
         by_hand = f"`sightline model promote {candidate}` makes it champion by hand."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import shutil
@@ -30,7 +31,7 @@ from tasks.data.dataset import Dataset
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
 from tasks.plan import TrainingPlan
-from tasks.pyfunc import runtime
+from tasks.pyfunc import SUMS, load
 from tasks.registry import CHALLENGER, Version, artifacts_at, client, resolve, set_alias, trained, versions
 from tasks.train import Checkpoint, discard
 
@@ -101,7 +102,7 @@ def started_from(plan: TrainingPlan) -> frozenset[str]:
 
 
 def write_version(predictor: Predictor, dataset: Dataset, folder: Path, earlier: frozenset[str]) -> Path:
-    """Weights, card, a copy of the runtime and the digests of the images learned from, in one folder.
+    """Weights, card, a copy of the runtime and the digests of the images learned from, in one folder; then their own.
 
     earlier: digests of images that its weights had seen before this training.
     """
@@ -109,14 +110,17 @@ def write_version(predictor: Predictor, dataset: Dataset, folder: Path, earlier:
     shutil.copytree(RUNTIME, folder / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
     seen = earlier | {entry.sha256 for entry in dataset.annotations if entry.split in ("train", "val")}
     (folder / "trained_on.txt").write_text("\n".join(sorted(seen)) + "\n", encoding="utf-8")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files]
+    (folder / SUMS).write_text("\n".join(sums) + "\n", encoding="utf-8")
     return folder
 
 
 def read_back(folder: Path, predictor: Predictor, dataset: Dataset) -> None:
     """Load what was stored, with the code that was stored. Raises Fault unless it answers exactly the same."""
     pictures = [dataset.path(entry) for entry in dataset.annotations[:PROBES]]
-    with in_our_words():
-        stored = runtime(folder / "runtime").Predictor.load(folder, predictor.device)
+    with in_our_words(folder):
+        stored = load(folder, predictor.device)
     expected = [answer.rows() for answer in predictor.predict(pictures)]
     if [answer.rows() for answer in stored.predict(pictures)] != expected:
         raise Fault(f"{folder}: the stored version answers otherwise than the one trained. Nothing was registered.")

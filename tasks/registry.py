@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from tasks.tracking_store import prepare_store
 from tasks.workspace import state
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+AGAIN = "Bring its files back from a backup; or delete this version in MLflow, and train it again."
 MEASURED = re.compile(r"(train|val|test)\.")
 
 
@@ -109,13 +112,30 @@ def trained(name: str, plan: str) -> Version | None:
 def artifacts(version: Version) -> Path:
     """The folder with a version's card, weights, runtime and training images, on this disk.
 
-    From a server elsewhere it is brought here once. Raises Fault for a model that was not registered here.
+    From a server elsewhere it is brought here once. Raises Fault where there is none: deleted, or not made here.
     """
     try:
         logged = client().get_logged_model(version.logged_model)
-    except MlflowException as error:
-        raise Fault(f"{version}: its files are not where the registry says ({error.message})") from None
-    return artifacts_at(f"{logged.artifact_location}/artifacts/version", state() / "downloads" / logged.model_id)
+        return artifacts_at(f"{logged.artifact_location}/artifacts/version", _downloaded(version))
+    except (MlflowException, OSError) as error:
+        said = f"{version}: its files are not where the registry says ({getattr(error, 'message', error)})"
+        raise Fault(f"{said}. {AGAIN}") from None
+
+
+@contextmanager
+def files_of(version: Version) -> Iterator[Path]:
+    """The folder of `artifacts`; what is wrong with a file in it becomes a Fault that says whose, and what to do."""
+    folder = artifacts(version)
+    try:
+        yield folder
+    except (OSError, ValueError, Fault) as error:
+        said = str(error).removeprefix(f"{version}: ").rstrip(".")
+        remedy = f"Remove {folder}: it is brought here anew." if folder == _downloaded(version) else AGAIN
+        raise Fault(f"{version}: {said}. {remedy}") from None
+
+
+def _downloaded(version: Version) -> Path:
+    return state() / "downloads" / version.logged_model
 
 
 def artifacts_at(where: str, folder: Path) -> Path:
@@ -133,12 +153,29 @@ def artifacts_at(where: str, folder: Path) -> Path:
 
 def card(version: Version) -> Card:
     """What the version says of itself."""
-    return Card.read(artifacts(version) / "card.json")
+    with _checked(version, "card.json") as file:
+        return Card.read(file)
 
 
 def trained_on(version: Version) -> frozenset[str]:
     """sha256 of every image the version learned from or was picked by (train and val)."""
-    return frozenset((artifacts(version) / "trained_on.txt").read_text(encoding="utf-8").split())
+    with _checked(version, "trained_on.txt") as file:
+        return frozenset(file.read_text(encoding="utf-8").split())
+
+
+@contextmanager
+def _checked(version: Version, name: str) -> Iterator[Path]:
+    """One of a version's files, as it was registered."""
+    from tasks import pyfunc
+
+    with files_of(version) as folder:
+        try:
+            pyfunc.check(folder, name)
+            yield folder / name
+        except pyfunc.Fault as error:
+            raise Fault(str(error)) from None
+        except UnicodeError as error:
+            raise Fault(f"{folder / name}: {error}") from None
 
 
 def set_alias(version: Version, alias: str) -> None:

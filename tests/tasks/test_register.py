@@ -27,7 +27,7 @@ def test_a_version_holds_all_it_needs_to_answer(plan):
     folder = artifacts(version)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     code = {f"runtime/{path.relative_to(verb.RUNTIME).as_posix()}" for path in verb.RUNTIME.rglob("*.py")}
-    assert names == {"card.json", "weights.safetensors", "trained_on.txt"} | code
+    assert names == {"card.json", "weights.safetensors", "trained_on.txt", "SHA256SUMS"} | code
     seen = (folder / "trained_on.txt").read_text().split()
     dataset = plan.dataset.open()
     assert seen == sorted(entry.sha256 for entry in dataset.annotations if entry.split != "test")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +12,19 @@ import mlflow
 import pytest
 
 from models.runtime.faults import Fault
-from tasks.registry import artifacts, client, make_champion, note, resolve, set_alias, trained, trained_on, versions
+from tasks import registry
+from tasks.registry import (
+    artifacts,
+    card,
+    client,
+    make_champion,
+    note,
+    resolve,
+    set_alias,
+    trained,
+    trained_on,
+    versions,
+)
 from tests.registered import numbers, pinned, planned, registered
 
 
@@ -133,15 +147,50 @@ def test_what_it_was_trained_on_is_known(name):
     assert (artifacts(version) / "card.json").is_file()
 
 
+@pytest.mark.parametrize(("look", "file"), [(card, "card.json"), (trained_on, "trained_on.txt")])
+@pytest.mark.parametrize("harm", ["gone", "flipped", "unknown", "gone before sums", "unknown before sums"])
+def test_a_damaged_file_is_named_with_its_version(name, monkeypatch, tmp_path, look, file, harm):
+    version = resolve(f"{name}/1")
+    folder = Path(shutil.copytree(artifacts(version), tmp_path / "version"))
+    monkeypatch.setattr(registry, "artifacts", lambda version: folder)
+    path = folder / file
+    changed = path.read_bytes().replace(b"mean", b"men ").replace(b"00", b"\xff0", 1)
+    path.unlink() if harm.startswith("gone") else path.write_bytes(changed)
+    if harm.endswith("before sums"):
+        (folder / "SHA256SUMS").unlink()
+    with pytest.raises(
+        Fault, match=rf"^{version}: .*{file}.*\. Bring its files back from a backup; or delete this ver"
+    ):
+        look(version)
+
+
+def test_artifacts_that_are_gone_are_a_fault(name, monkeypatch):
+    version = resolve(f"{name}/3")
+    folder = artifacts(version)
+    with (
+        moved(folder),
+        pytest.raises(Fault, match=rf"^{version}: its files are not where the registry says \(.*\. Bring"),
+    ):
+        card(version)
+
+
+@contextmanager
+def moved(folder: Path) -> Iterator[None]:
+    """A folder is elsewhere for a moment."""
+    elsewhere = folder.rename(folder.with_name("moved"))
+    yield
+    elsewhere.rename(folder)
+
+
 class Elsewhere:
     """A logged model on a server."""
 
     artifact_location = "mlflow-artifacts:/7/models/m-1"
-    model_id = "m-1"
 
 
 def test_artifacts_of_a_server_elsewhere_are_kept_in_the_workspace(name, monkeypatch, workspace):
-    asked, downloaded = [], artifacts(resolve(f"{name}/1"))
+    version = resolve(f"{name}/1")
+    asked, downloaded, here = [], artifacts(version), workspace / ".sightline/downloads" / version.logged_model
 
     def download(where, dst_path):
         asked.append(where)
@@ -150,10 +199,13 @@ def test_artifacts_of_a_server_elsewhere_are_kept_in_the_workspace(name, monkeyp
     monkeypatch.setattr(type(client()), "get_logged_model", lambda self, given: Elsewhere())
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
     for _ in range(2):
-        assert artifacts(resolve(f"{name}/1")) == workspace / ".sightline/downloads/m-1"
+        assert artifacts(version) == here
     assert asked == ["mlflow-artifacts:/7/models/m-1/artifacts/version"]
-    assert (workspace / ".sightline/downloads/m-1/card.json").is_file()
-    assert [path.name for path in (workspace / ".sightline/downloads").iterdir()] == ["m-1"]
+    assert (here / "card.json").is_file()
+    assert list(here.parent.iterdir()) == [here]
+    (here / "card.json").write_text("{")
+    with pytest.raises(Fault, match=r"card\.json: damaged.*\. Remove .*/downloads/m-.*: it is brought here anew\."):
+        card(version)
 
 
 def test_other_peoples_tags_are_no_metrics(name):
