@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault, choices
+from models.runtime.faults import Fault, brief, choices
 from tasks.tracking_store import prepare_store
 from tasks.workspace import state
 
@@ -67,19 +67,21 @@ def resolve(reference: str) -> Version:
 
     Raises Fault with the names, aliases or numbers there are.
     """
-    matched = re.fullmatch(r"(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<number>\d+))?", reference)
+    matched = re.fullmatch(r"(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<number>-?\d+))?", reference)
     if matched is None:
-        raise Fault(f"{reference!r} is no model. Write name, name@alias or name/number, as in roofs-detector@champion.")
-    registry, name = client(), matched["name"]
-    aliases = _aliases(registry, name)
-    if matched["alias"] and matched["alias"] not in aliases:
-        raise Fault(f"{name} has no alias {matched['alias']!r}. {choices(matched['alias'], aliases)}")
-    if matched["number"]:
-        return _version(registry, name, int(matched["number"]), aliases)
-    number = aliases.get(matched["alias"] or CHAMPION)
-    if number is None:
-        number = max((entry.number for entry in versions(name)), default=0)
-    return _version(registry, name, number, aliases)
+        how = "Write name, name@alias or name/number, as in roofs-detector@champion."
+        raise Fault(f"{brief(reference)!r} is no model. {how}")
+    name, alias, wanted = matched["name"], matched["alias"], matched["number"]
+    aliases = _aliases(client(), name)
+    if alias and alias not in aliases:
+        raise Fault(f"{name} has no alias {brief(alias)!r}. {choices(brief(alias), aliases)}")
+    # Looked up among those there are: asked for a number that its database cannot hold, MLflow breaks down.
+    known = {str(entry.number): entry for entry in versions(name)}
+    number = wanted.lstrip("0") if wanted else str(aliases.get(alias or CHAMPION, next(reversed(known), "")))
+    if number not in known:
+        there = f"version {brief(wanted or number)}. There are: {', '.join(known)}." if known else "version yet."
+        raise Fault(f"{name} has no {there}")
+    return known[number]
 
 
 def versions(name: str = "") -> tuple[Version, ...]:
@@ -208,18 +210,7 @@ def _aliases(registry: MlflowClient, name: str) -> dict[str, int]:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         known = [entry.name for entry in registry.search_registered_models()]
-        raise Fault(f"there is no model {name!r}. {choices(name, known, 'Registered')}") from None
-
-
-def _version(registry: MlflowClient, name: str, number: int, aliases: dict[str, int]) -> Version:
-    try:
-        return _describe(registry.get_model_version(name, str(number)), aliases)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-            raise
-        known = ", ".join(str(entry.number) for entry in versions(name))
-        wanted = f"version {number}. There are: {known}." if known else "version yet."
-        raise Fault(f"{name} has no {wanted}") from None
+        raise Fault(f"there is no model {brief(name)!r}. {choices(brief(name), known, 'Registered')}") from None
 
 
 def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:

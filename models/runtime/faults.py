@@ -11,6 +11,11 @@ class Fault(Exception):
     """
 
 
+def brief(text: str) -> str:
+    """A user's name or value as a message quotes it: its beginning, where it is very long."""
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
 def choices(given: str, known: Iterable[str], what: str = "Known") -> str:
     """The names there are, and the nearest one: the end of every message about an unknown name.
 

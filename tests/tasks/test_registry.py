@@ -90,9 +90,19 @@ def test_an_unknown_alias_is_told_the_nearest(name, champion):
         resolve(f"{name}@champoin")
 
 
-def test_an_unknown_number_is_told_those_there_are(name):
-    with pytest.raises(Fault, match=rf"{name} has no version 7\. There are: 1, 2, 3\."):
-        resolve(f"{name}/7")
+@pytest.mark.parametrize("number", ["7", "0", "-1", "99999999999999999999", "٣"])
+def test_an_unknown_number_is_told_those_there_are(name, number):
+    with pytest.raises(Fault, match=rf"{name} has no version {number}\. There are: 1, 2, 3\."):
+        resolve(f"{name}/{number}")
+
+
+@pytest.mark.parametrize(
+    "reference", ["{name}/" + "9" * 5000, "{name}@" + "a" * 5000, "{name}" + "a" * 5000, "/" * 5000]
+)
+def test_what_is_very_long_is_cut_in_what_is_told(name, reference):
+    with pytest.raises(Fault, match="…") as told:
+        resolve(reference.format(name=name))
+    assert len(str(told.value)) < 1000
 
 
 @pytest.mark.parametrize("reference", ["", "a@b@c", "a/b", "a/1/2", "models:/a/1", "a@", "/1"])
