@@ -4,7 +4,8 @@ from typing import Any
 
 from prefect import flow
 
-from tasks.predict import find, gather, output_folder, predict_shard, shards
+from tasks.pictures import find
+from tasks.predict import gather, output_folder, predict_shard, shards
 from tasks.registry import resolve
 
 
@@ -15,6 +16,6 @@ def predict(
     """Answer for files, folders or globs with a registered model, as JSON Lines, Parquet and drawn pictures."""
     version = resolve(model)
     pictures, rejected = find(paths)
-    folder = output_folder(version, output)
-    done = [predict_shard(version, part, threshold, folder, at, draw) for at, part in shards(pictures)]
-    return gather(version, done, rejected, folder)
+    with output_folder(version, output) as folder:
+        done = [predict_shard(version, part, threshold, folder, at, draw) for at, part in shards(pictures)]
+        return gather(version, done, rejected, folder)

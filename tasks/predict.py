@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
-import glob
+import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -19,37 +20,31 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from models.runtime.faults import Fault
-from models.runtime.images import SUFFIXES
+from models.runtime.card import Card
+from models.runtime.faults import Fault, brief
 from models.runtime.predictions import Concepts, Regions
 from tasks.answers import answers, at_least, predictor
-from tasks.data.formats.names import readable
+from tasks.files import alone_at
 from tasks.page import log, show
 from tasks.registry import Version
 from tasks.workspace import root
 
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
 PARTS = ".sightline-parts"  # a name that nobody else has: what lies in it is taken away
+LOCK = "lock"
+ROOM = 1_000_000  # bytes that are free where answers are written, or it is not begun
 PICTURED = 4  # drawn pictures on the run's page
 
 
 class Shard(BaseModel):
-    """A part of a prediction: its file of JSON Lines and what could not be read."""
+    """A part of a prediction: its file of JSON Lines, how often each concept was found, what could not be read."""
 
     model_config = ConfigDict(frozen=True)
 
     file: str
     images: int
+    found: dict[str, int] = {}
     rejected: list[dict[str, str]] = []
-
-
-def find(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
-    """As `expand`. Raises Fault when there is not one picture."""
-    pictures, rejected = expand(given)
-    if not pictures:
-        said = "; ".join(f"{row['path']}: {row['reason']}" for row in rejected)
-        raise Fault(f"there is no picture to predict on. {said}")
-    return pictures, rejected
 
 
 def shards(pictures: list[Path]) -> Iterator[tuple[int, list[Path]]]:
@@ -58,21 +53,50 @@ def shards(pictures: list[Path]) -> Iterator[tuple[int, list[Path]]]:
         yield at, pictures[at : at + SHARD]
 
 
-def output_folder(version: Version, given: str) -> Path:
-    """The folder asked for, or a new one under `predictions/`. Raises Fault when it holds predictions already."""
-    if not given:
-        return _new_folder(root() / "predictions", f"{version.name}-{version.number}-{datetime.now():%Y%m%d-%H%M%S}")
-    folder = Path(given)
+@contextmanager
+def output_folder(version: Version, given: str) -> Iterator[Path]:
+    """The folder asked for, or a new one under `predictions/`: this prediction's alone until it is done.
+
+    Raises Fault when it holds predictions already, when another one is writing there, and when nothing can be.
+    """
+    stamp = f"{version.name}-{version.number}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = Path(given) if given else root() / "predictions" / stamp
+    with ExitStack() as held:
+        with _writing(folder):
+            folder = folder if given else _new_folder(folder.parent, stamp)
+            _check_free(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            held.enter_context(alone_at(folder / PARTS / LOCK, lambda: _busy(folder)))
+            _check_free(folder)  # the one before may just have become done
+            for left in (*folder.glob(f"{PARTS}/*.jsonl"), *folder.glob("drawn")):  # an interrupted prediction's
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            if shutil.disk_usage(folder).free < ROOM:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        yield folder
+
+
+def _check_free(folder: Path) -> None:
     if (folder / "predictions.jsonl").exists():
         raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
-    if (folder / PARTS).exists():  # an interrupted prediction's
-        for left in (PARTS, "drawn"):
-            shutil.rmtree(folder / left, ignore_errors=True)
-    taken = [name for name in ("predictions.parquet", "rejected.csv", "drawn") if (folder / name).exists()]
+    # Drawn pictures beside parts are an interrupted prediction's, as the parts are.
+    names = ["predictions.parquet", "rejected.csv"] + ([] if (folder / PARTS).exists() else ["drawn"])
+    taken = [name for name in names if (folder / name).exists()]
     if taken:
         raise Fault(f"{folder}: holds {', '.join(taken)} already. Name another folder, or move it away.")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+
+
+def _busy(folder: Path) -> None:
+    raise Fault(f"{folder}: another prediction is writing there. Name another folder, or wait until it is done.")
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system says against writing there, as a Fault."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise Fault(f"{brief(str(folder))}: answers cannot be written there ({why}). Name another --output.") from None
 
 
 def _new_folder(place: Path, name: str) -> Path:
@@ -83,37 +107,6 @@ def _new_folder(place: Path, name: str) -> Path:
         with suppress(FileExistsError):  # another prediction of this second
             folder.mkdir()
             return folder
-
-
-def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
-    """The pictures that files, folders and globs mean, each once, and rows on what is none of these."""
-    found: dict[Path, None] = {}
-    rejected = []
-    for entry in given:
-        path = Path(os.path.expanduser(entry))  # noqa: PTH111 - of Path it raises where there is no such user
-        if not entry:
-            rejected.append({"path": "''", "reason": "an empty path"})
-        elif path.is_file():
-            found[path] = None
-        elif path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-            found |= dict.fromkeys(inside)
-            if not inside:
-                rejected.append({"path": entry, "reason": f"no picture in this folder ({', '.join(sorted(SUFFIXES))})"})
-        else:
-            matched = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
-            found |= dict.fromkeys(matched)
-            if not matched:
-                rejected.append({"path": entry, "reason": "no such file or folder, and no file matches it"})
-    for path in [path for path in found if not writable(path)]:
-        del found[path]
-        rejected.append({"path": readable(str(path)), "reason": "its name is not UTF-8: rename it"})
-    return list(found), rejected
-
-
-def writable(path: Path) -> bool:
-    """Whether a file's name can be written into the answers."""
-    return readable(str(path)) == str(path)
 
 
 @task(cache_policy=NO_CACHE, task_run_name="predict {at}")
@@ -130,15 +123,26 @@ def predict_shard(
     rejected: list[dict[str, str]] = []
     part = folder / PARTS / f"{at:06d}.jsonl"
     part.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", encoding="utf-8") as file:
+    found: Counter[str] = Counter()
+    with _writing(folder), part.open("w", encoding="utf-8") as file:
         for path, image, answer in answers(version, pictures, "predicting", rejected):
             kept = at_least(answer, least)
             file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
+            found.update(_counted(kept, ready.card, threshold))
             if draw:
                 _draw(path, image, kept, folder / "drawn")
     count = len(pictures) - len(rejected)
     log(f"{count} pictures answered, {len(rejected)} could not be read")
-    return Shard(file=str(part), images=count, rejected=rejected)
+    return Shard(file=str(part), images=count, found=found, rejected=rejected)
+
+
+def _counted(answer: Concepts | Regions, card: Card, threshold: float | None) -> list[str]:
+    """What is found in a picture: the concept of each box; the best, or each that is sure enough, of a classifier's."""
+    if isinstance(answer, Regions):
+        return [answer.concepts[label] for label in answer.labels]
+    least = threshold if threshold is not None else 0.0 if card.exclusive else card.threshold
+    sure = [row["concept"] for row in answer.rows() if row["score"] >= least]
+    return sure[:1] if card.exclusive else sure
 
 
 def _line(version: Version, path: Path, image: Image.Image, answer: Concepts | Regions, least: float) -> dict[str, Any]:
@@ -172,30 +176,37 @@ def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Pa
 @task(cache_policy=NO_CACHE, task_run_name="gather")
 def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> dict[str, Any]:
     """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
-    whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
-    with whole.open("w", encoding="utf-8") as file:
-        for shard in shards:
-            with Path(shard.file).open(encoding="utf-8") as part:
-                file.writelines(part)
-    _parquet(whole, folder / "predictions.parquet")
     rows = rejected + [row for shard in shards for row in shard.rejected]
-    if rows:
-        with (folder / "rejected.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ["path", "reason"])
-            writer.writeheader()
-            writer.writerows(rows)
-    shutil.rmtree(folder / PARTS)  # with what an interrupted prediction may have left in it
-    whole.replace(folder / "predictions.jsonl")
+    with _writing(folder):
+        _join(shards, rows, folder)
     images = sum(shard.images for shard in shards)
+    found = sum((Counter(shard.found) for shard in shards), Counter())
     told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
     show(told, "predictions", str(version), sorted((folder / "drawn").rglob("*.jpg"))[:PICTURED])
     return {
         "model": str(version),
         "dataset_version": version.dataset_version,
         "images": images,
+        "found": {concept: found[concept] for concept in predictor(version).card.concepts},
         "rejected": rows,
         "output": str(folder),
     }
+
+
+def _join(shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> None:
+    whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
+    with whole.open("w", encoding="utf-8") as file:
+        for shard in shards:
+            with Path(shard.file).open(encoding="utf-8") as part:
+                file.writelines(part)
+    _parquet(whole, folder / "predictions.parquet")
+    if rejected:
+        with (folder / "rejected.csv").open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["path", "reason"])
+            writer.writeheader()
+            writer.writerows(rejected)
+    shutil.rmtree(folder / PARTS)  # with what an interrupted prediction may have left in it
+    whole.replace(folder / "predictions.jsonl")
 
 
 def _parquet(lines: Path, target: Path) -> None:

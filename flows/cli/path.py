@@ -13,6 +13,9 @@ COUNTED = "Least score that counts; default: the model's own. Unused where conce
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
 
 
+LISTED = 20  # concepts in a prediction's line; --json holds all
+
+
 def add_to(app: typer.Typer) -> None:
     """Add these commands."""
     for command in (up, down, ingest, evaluate, compare, predict, pipeline, demo):
@@ -158,10 +161,18 @@ def predict(
 
     done = run(flow, model, paths, threshold, output, draw)
     rejected = [f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"]]
-    human = "\n".join([f"{done['model']} answered for {done['images']} pictures: {done['output']}", *rejected])
+    first = f"{done['model']} answered for {done['images']} pictures: {done['output']}"
+    human = "\n".join([first, f"  found: {most(done['found'])}", *rejected])
     answer(done, json, human)
     if not done["images"]:
         raise typer.Exit(1)
+
+
+def most(found: dict[str, int]) -> str:
+    """How often each concept was found, the most frequent first."""
+    ranked = sorted(((count, name) for name, count in found.items() if count), key=lambda entry: -entry[0])
+    more = f", and {len(ranked) - LISTED} concepts more" if len(ranked) > LISTED else ""
+    return ", ".join(f"{count} {name}" for count, name in ranked[:LISTED]) + more or "nothing"
 
 
 def pipeline(

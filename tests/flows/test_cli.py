@@ -14,7 +14,7 @@ import typer
 import yaml
 
 from flows.cli import app, main, training
-from flows.cli.path import share
+from flows.cli.path import most, share
 from models.catalog import TEMPLATES
 from models.parameters import parameters
 from models.runtime.faults import Fault
@@ -347,6 +347,12 @@ def test_outside_this_process_standard_output_is_one_json_object(version, photos
     answer = Said(0, done.stdout, done.stderr).json
     assert (answer["model"], answer["images"], len(answer["rejected"])) == (str(version), 1, 1)
     assert "Traceback" not in done.stderr
+
+
+def test_the_line_for_people_names_the_most_frequent_first():
+    assert most({"hail": 2, "wind": 0, "moss": 7}) == "7 moss, 2 hail"
+    assert most({"hail": 0}) == "nothing"
+    assert most({str(number): 1 for number in range(23)}).endswith(", 1 19, and 3 concepts more")
 
 
 def test_no_picture_answered_is_1(sightline, version, tmp_path):

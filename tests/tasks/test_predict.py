@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from models.runtime.card import Card
 from models.runtime.faults import Fault
+from models.runtime.predictions import Concepts
 from tasks import predict as verb
 from tasks.answers import predictor
-from tasks.predict import PARTS, expand, find, gather, output_folder, predict_shard, shards
+from tasks.pictures import find
+from tasks.predict import PARTS, gather, output_folder, predict_shard, shards
 from tests.registered import lively, pinned, planned, registered
 
 
@@ -37,6 +40,12 @@ def predict(version, paths, folder: Path, threshold=None, draw: bool = False):
     return gather.fn(version, done, rejected, folder)
 
 
+def claimed(ready, given: Path | str = "") -> Path:
+    """The folder of a prediction that begins, and ends before its first picture."""
+    with output_folder(ready.classifier, str(given)) as folder:
+        return folder
+
+
 def lines(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -45,41 +54,6 @@ def picture(path: Path, shade: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (20, 10), (shade, 0, 0)).save(path)
     return path
-
-
-def test_files_folders_and_globs_each_picture_once(tmp_path):
-    made = [picture(tmp_path / name) for name in ("a/1.png", "a/b/2.JPG", "a/b/3.png", "c/4.png")]
-    (tmp_path / "a/notes.txt").write_text("no picture")
-    given = [made[0], tmp_path / "a", tmp_path / "a/**/*.png", tmp_path / "c/*"]
-    assert expand([str(path) for path in given]) == (made, [])
-
-
-def test_a_name_with_brackets_is_a_file_before_it_is_a_pattern(tmp_path):
-    odd = picture(tmp_path / "roof [1].png")
-    assert expand([str(odd)]) == ([odd], [])
-
-
-def test_the_home_folder_may_be_a_tilde(tmp_path, monkeypatch):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    made = picture(tmp_path / "1.png")
-    assert expand(["~/1.png", "~/*.png"]) == ([made], [])
-
-
-def test_what_is_not_there_is_listed(tmp_path):
-    (tmp_path / "empty").mkdir()
-    picture(tmp_path / "1.png")
-    given = [str(tmp_path / name) for name in ("1.png", "gone.png", "*.gif", "empty")]
-    found, rejected = expand(given)
-    assert found == [tmp_path / "1.png"]
-    assert [row["path"] for row in rejected] == given[1:]
-    reasons = [row["reason"] for row in rejected]
-    assert reasons[:2] == ["no such file or folder, and no file matches it"] * 2
-    assert reasons[2].startswith("no picture in this folder (.bmp, ")
-
-
-def test_no_picture_at_all_is_a_fault(tmp_path):
-    with pytest.raises(Fault, match=r"there is no picture to predict on\. .*gone: no such file or folder"):
-        find([str(tmp_path / "gone")])
 
 
 def test_a_classifiers_answers_are_the_predictors(ready, tmp_path):
@@ -96,6 +70,7 @@ def test_a_classifiers_answers_are_the_predictors(ready, tmp_path):
         "model": str(ready.classifier),
         "dataset_version": ready.classifier.dataset_version,
         "images": 16,
+        "found": {name: sum(rows[0]["concept"] == name for rows in expected) for name in ("tall", "wide")},
         "rejected": [],
         "output": str(tmp_path),
     }
@@ -195,27 +170,28 @@ def test_drawn_pictures_of_one_name_do_not_replace_each_other(ready, tmp_path):
 def test_a_folder_with_predictions_is_refused(ready, tmp_path):
     predict(ready.classifier, [ready.pictures], tmp_path)
     with pytest.raises(Fault, match=r"holds predictions already\. Name another folder, or remove it\."):
-        output_folder(ready.classifier, str(tmp_path))
+        claimed(ready, tmp_path)
 
 
 def test_what_an_interrupted_prediction_left_is_no_hindrance(ready, tmp_path):
     left = tmp_path / PARTS / "000512.jsonl"
     left.parent.mkdir()
     left.write_text("half a l")
-    assert output_folder(ready.classifier, str(tmp_path)) == tmp_path
-    assert predict(ready.classifier, [ready.pictures], tmp_path)["images"] == 16
+    with output_folder(ready.classifier, str(tmp_path)) as folder:
+        assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
+    assert not left.parent.exists()
     assert len(lines(tmp_path)) == 16
 
 
 def test_without_a_folder_a_new_one_is_made(ready, workspace):
-    folder = output_folder(ready.classifier, "")
+    folder = claimed(ready)
     assert folder.is_dir()
     assert folder.parent == workspace / "predictions"
     assert folder.name.startswith(f"{ready.classifier.name}-1-20")
 
 
 def test_two_in_one_second_do_not_share_a_folder(ready, workspace):
-    folders = {output_folder(ready.classifier, "") for _ in range(4)}
+    folders = {claimed(ready) for _ in range(4)}
     assert len(folders) == 4
 
 
@@ -223,13 +199,14 @@ def test_what_an_interrupted_prediction_had_drawn_is_not_kept(ready, tmp_path):
     folder = tmp_path / "answers"
     picture(folder / "drawn/images/gone.jpg")
     (folder / PARTS).mkdir()
-    output_folder(ready.classifier, str(folder))
-    assert list(folder.iterdir()) == []
+    claimed(ready, folder)
+    assert [path.name for path in folder.rglob("*")] == [PARTS, "lock"]
 
 
 def test_a_folder_of_somebody_elses_parts_is_left_alone(ready, tmp_path):
     kept = picture(tmp_path / "parts/bolt.png")
-    predict(ready.classifier, [ready.pictures], output_folder(ready.classifier, str(tmp_path)))
+    with output_folder(ready.classifier, str(tmp_path)) as folder:
+        predict(ready.classifier, [ready.pictures], folder)
     assert kept.is_file()
 
 
@@ -240,22 +217,62 @@ def test_a_score_just_at_the_threshold_is_listed_and_drawn(ready, tmp_path):
     assert [row["score"] for line in lines(tmp_path) for row in line["regions"]] == [float(score)]
 
 
-def test_an_empty_path_is_not_the_whole_folder(monkeypatch, tmp_path):
-    picture(tmp_path / "1.png")
-    monkeypatch.chdir(tmp_path)
-    assert expand([""]) == ([], [{"path": "''", "reason": "an empty path"}])
-
-
-def test_a_name_that_is_not_utf_8_is_listed_and_the_rest_goes_on(tmp_path):
-    good = picture(tmp_path / "1.png")
-    good.rename(os.fsdecode(bytes(tmp_path) + b"/\xff.png"))
-    picture(good)
-    found, ((path, reason),) = expand([str(tmp_path)])[0], [row.values() for row in expand([str(tmp_path)])[1]]
-    assert found == [good]
-    assert path.encode() and reason == "its name is not UTF-8: rename it"
-
-
 def test_a_folder_with_files_of_such_names_is_refused(ready, tmp_path):
     (tmp_path / "rejected.csv").write_text("mine")
     with pytest.raises(Fault, match=r"holds rejected\.csv already\. Name another folder, or move it away\."):
-        output_folder(ready.classifier, str(tmp_path))
+        claimed(ready, tmp_path)
+
+
+def test_two_at_once_do_not_share_a_folder(ready, tmp_path):
+    busy = r"out: another prediction is writing there\. Name another folder, or wait until it is done\."
+    with output_folder(ready.classifier, str(tmp_path / "out")) as folder:
+        with pytest.raises(Fault, match=busy):
+            claimed(ready, folder)
+        assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
+    with pytest.raises(Fault, match="holds predictions already"):
+        claimed(ready, folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [("file", "File exists"), ("file/below", "Not a directory"), ("a" * 300, "File name too long")],
+)
+def test_where_nothing_can_be_written_is_said_before_the_work(ready, tmp_path, name, why):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(Fault, match=rf"answers cannot be written there \({why}\)\. Name another --output\."):
+        claimed(ready, tmp_path / name)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_full_disk_is_said_before_the_work_and_in_it(ready, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "ROOM", 2**80)
+        with pytest.raises(Fault, match=r"answers cannot be written there \(No space left on device\)"):
+            claimed(ready, tmp_path)
+    (tmp_path / PARTS / "000000.jsonl").symlink_to("/dev/full")
+    with pytest.raises(Fault, match=r"answers cannot be written there \(No space left on device\)"):
+        predict(ready.classifier, [ready.pictures], tmp_path)
+
+
+def test_boxes_are_counted_by_concept(ready, tmp_path):
+    done = predict(ready.detector, [ready.pictures], tmp_path, 0.0)
+    concepts = [row["concept"] for line in lines(tmp_path) for row in line["regions"]]
+    assert done["found"] == {name: concepts.count(name) for name in ("tall", "wide")}
+    assert sum(done["found"].values()) > 100
+
+
+@pytest.mark.parametrize(
+    ("scores", "exclusive", "threshold", "counted"),
+    [
+        ((0.6, 0.4), True, None, ["a"]),
+        ((0.6, 0.4), True, 0.3, ["a"]),
+        ((0.6, 0.4), True, 0.7, []),
+        ((0.6, 0.7), False, None, ["b", "a"]),
+        ((0.6, 0.4), False, None, ["a"]),
+        ((0.6, 0.4), False, 0.65, []),
+    ],
+)
+def test_pictures_are_counted_for_what_they_show(scores, exclusive, threshold, counted):
+    card = Card("visual-classifier", "resnet18", ("a", "b"), 32, (), (), exclusive, threshold=0.5)
+    answer = Concepts(np.array(scores, np.float32), card.concepts)
+    assert verb._counted(answer, card, threshold) == counted

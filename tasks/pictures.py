@@ -1,0 +1,68 @@
+"""Which pictures are meant: files, folders and globs, as a person gives them."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from models.runtime.faults import Fault, brief
+from models.runtime.images import SUFFIXES
+from tasks.data.formats.names import readable
+
+TOLD = 5  # of what was given and means no picture, in a Fault
+
+
+def find(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
+    """As `expand`. Raises Fault when there is not one picture."""
+    pictures, rejected = expand(given)
+    if not pictures:
+        said = [f"{row['path']}: {row['reason']}" for row in rejected[:TOLD]]
+        more = [f"and {len(rejected) - TOLD} more"] if len(rejected) > TOLD else []
+        raise Fault(f"there is no picture to predict on. {'; '.join(said + more)}")
+    return pictures, rejected
+
+
+def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
+    """The pictures that files, folders and globs mean, each once, and rows on what is none of these."""
+    found: dict[Path, None] = {}
+    rejected = []
+    for entry in given:
+        try:
+            found |= dict.fromkeys(_meant(entry))
+        except Fault as fault:
+            rejected.append({"path": readable(entry) or "''", "reason": str(fault)})
+        except OSError as error:
+            rejected.append({"path": brief(readable(entry)), "reason": error.strerror or str(error)})
+    for path in [path for path in found if not writable(path)]:
+        del found[path]
+        rejected.append({"path": readable(str(path)), "reason": "its name is not UTF-8: rename it"})
+    return list(found), rejected
+
+
+def _meant(entry: str) -> list[Path]:
+    """The pictures that one of those given means. Raises Fault with the reason when it means none."""
+    if not entry:
+        raise Fault("an empty path")
+    path = Path(os.path.expanduser(entry))  # noqa: PTH111 - of Path it raises where there is no such user
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))})")
+        return inside
+    if path.exists():  # to open a pipe would be to wait for who writes into it
+        raise Fault("a pipe, a socket or a device, and no file")
+    if path.is_symlink():
+        raise Fault(f"a link to what is not there ({readable(str(path.readlink()))})")
+    matched = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
+    if not matched:
+        raise Fault("no such file or folder, and no file matches it")
+    return matched
+
+
+def writable(path: Path) -> bool:
+    """Whether a file's name can be written into the answers."""
+    return readable(str(path)) == str(path)
