@@ -15,6 +15,7 @@ import mlflow
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -55,6 +56,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
     predictor = predictor_of(plan, checkpoint, dataset)
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_version(predictor, dataset, Path(scratch) / "version", started_from(plan))
+        _remove_unfinished(plan, checkpoint)
         logged = _log(plan, checkpoint, folder, predictor.card)
         stored = f"{logged.artifact_location}/artifacts/version"
         read_back(artifacts_at(stored, Path(scratch) / "stored"), predictor, dataset)
@@ -126,6 +128,17 @@ def read_back(folder: Path, predictor: Predictor, dataset: Dataset) -> None:
         raise Fault(f"{folder}: the stored version answers otherwise than the one trained. Nothing was registered.")
 
 
+def _remove_unfinished(plan: TrainingPlan, checkpoint: Checkpoint) -> None:
+    """Delete what registrations of this very plan logged and, killed before the end, never entered."""
+    experiment = client().get_run(checkpoint.run).info.experiment_id
+    entered = {version.logged_model for version in versions()}
+    for logged in client().search_logged_models([experiment], filter_string=f"tags.plan = '{plan.digest}'"):
+        if logged.model_id not in entered:
+            get_artifact_repository(logged.artifact_location).delete_artifacts()
+            client().delete_logged_model(logged.model_id)
+            log(f"removed {logged.model_id}, which a registration that was cut off had left")
+
+
 def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -> LoggedModel:
     """Log the version under its training run."""
     with mlflow.start_run(run_id=checkpoint.run), warnings.catch_warnings():
@@ -138,6 +151,7 @@ def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -
             signature=signature(card),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
             metadata={"sightline": ports(card)},
+            tags={"plan": plan.digest},
         )
     return client().get_logged_model(info.model_id)
 

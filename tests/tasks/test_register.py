@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
+from pathlib import Path
+from urllib.parse import urlparse
 
 import mlflow
 import pytest
@@ -144,6 +146,31 @@ def test_a_failure_at_any_step_registers_nothing_and_loses_nothing(plan, monkeyp
         verb.register.fn(plan, done)
     assert versions(plan.name) == ()
     assert str(verb.register.fn(plan, done)) == f"{plan.name}/1"
+
+
+def test_what_a_registration_that_was_cut_off_had_logged_is_removed(plan, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*_):
+        raise Killed
+
+    other = planned(plan.dataset, plan.name, seed=1)
+    dones = [(each, checkpoint(each)) for each in (plan, other)]
+    for each, done in dones:
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(verb, "_enter", kill)
+            verb.register.fn(each, done)
+    experiment = client().get_run(dones[0][1].run).info.experiment_id
+
+    def logged() -> dict[str, Path]:
+        found = client().search_logged_models([experiment])
+        return {entry.tags["plan"]: Path(urlparse(entry.artifact_location).path) for entry in found}
+
+    before = logged()
+    version = verb.register.fn(*dones[0])
+    assert logged() == {plan.digest: artifacts(version).parents[1], other.digest: before[other.digest]}
+    assert (before[plan.digest].exists(), before[other.digest].exists()) == (False, True)
 
 
 def test_a_dataset_without_test_images_is_enough(tmp_path):
