@@ -44,6 +44,7 @@ class Evaluation(BaseModel):
     threshold: from which score something counts; None where the highest score decides.
     milliseconds: from file to answer, each image, on the machine that measured.
     seen_in_training: so many of the images had the version learned from or been picked by.
+    measured_before: nothing was measured for this answer: version, data, threshold and code are an earlier one's.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,6 +62,7 @@ class Evaluation(BaseModel):
     seen_in_training: int
     run: str
     report: str
+    measured_before: bool = False
 
 
 @task(cache_policy=NO_CACHE, task_run_name="evaluate {version} on {split}")
@@ -189,7 +191,7 @@ def _kept(folder: Path, digest: str) -> Evaluation | None:
     content = json.loads(path.read_text(encoding="utf-8"))
     if content.pop("digest") != digest:
         return None
-    return Evaluation(**content)
+    return Evaluation(**content | {"measured_before": True})
 
 
 def _show(evaluation: Evaluation) -> None:

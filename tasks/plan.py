@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
 from models.parameters import Parameters, parameters
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, brief
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
 
 SOURCES = ("models/*.py", "models/runtime/*.py", "tasks/data/loading.py", "tasks/data/annotations.py")
+LONGEST = 200  # bytes of a model's name: files and folders are called after it, with a number or a date behind
 
 
 class PinnedDataset(BaseModel):
@@ -109,6 +111,17 @@ def _bytes_of(weights: str) -> str:
     """The digest of the file that a training starts from: the same path may hold other weights tomorrow."""
     path = Path(weights)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def check_name(name: str) -> str:
+    """A model's name, as it is. Raises Fault when it can be none."""
+    if not re.fullmatch(r"[^\W_][\w.-]*", name):
+        rule = "letters, digits, '-', '_' and '.', a letter or digit first"
+        raise Fault(f"{brief(name)!r} cannot name a model: {rule}")
+    size = len(name.encode())
+    if size > LONGEST:
+        raise Fault(f"{brief(name)!r} cannot name a model: it takes {size} bytes, and {LONGEST} are allowed")
+    return name
 
 
 def default_name(dataset: str, type: str) -> str:

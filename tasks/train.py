@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from contextlib import AbstractContextManager
@@ -19,7 +18,7 @@ from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset
 from tasks.files import alone_at, write
 from tasks.page import log, show
-from tasks.plan import PinnedDataset, TrainingPlan, default_name, sources_digest
+from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, sources_digest
 from tasks.registry import trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
@@ -45,11 +44,8 @@ class Checkpoint(BaseModel):
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
     """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
-    name = name or default_name(dataset.name, template(parameters.template).type)
-    if not re.fullmatch(r"[^\W_][\w.-]*", name):
-        raise Fault(f"{name!r} cannot name a model: letters, digits, '-', '_' and '.', a letter or digit first")
     plan = TrainingPlan(
-        name=name,
+        name=check_name(name or default_name(dataset.name, template(parameters.template).type)),
         dataset=dataset,
         given=parameters.model_dump(mode="json"),
         sources=sources_digest(),

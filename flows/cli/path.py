@@ -105,6 +105,8 @@ def told(done) -> str:
     """An evaluation for a person to read."""
     at = "" if done.threshold is None else f", threshold {done.threshold:.2f}"
     lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images{at})"]
+    if done.measured_before:
+        lines.append("measured before: model, data, threshold and what measures are the same")
     if done.seen_in_training:
         lines.append(f"{done.seen_in_training} of these images were trained on or picked its weights: not held out")
     lines += numbers(done.metrics, done.headline)

@@ -309,7 +309,10 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
     done = sightline("evaluate", version, "--dataset", photos, "--json").json
     assert (done["model"], done["metrics"]["accuracy"], done["images"]) == (str(version), 0.5, 4)
+    assert not done["measured_before"]
+    assert "\nmeasured before: model, data, " in sightline("evaluate", version, "--dataset", photos).out
     told = sightline("evaluate", version, "--dataset", photos, "--split", "train").out
+    assert "measured before" not in told
     assert "8 of these images were trained on or picked its weights: not held out" in told
     assert "accuracy" in told and "tall" in told and "report: " in told
     assert "(8 images)\n" in told  # the highest score decides, no threshold does
@@ -346,6 +349,7 @@ def test_outside_this_process_standard_output_is_one_json_object(version, photos
     assert done.returncode == 0, done.stderr
     answer = Said(0, done.stdout, done.stderr).json
     assert (answer["model"], answer["images"], len(answer["rejected"])) == (str(version), 1, 1)
+    assert sorted(answer["found"].values()) == [0, 1]
     assert "Traceback" not in done.stderr
 
 

@@ -107,7 +107,8 @@ def test_what_was_measured_is_kept(ready, monkeypatch):
     folder = report_folder(ready.classifier, ready.shapes, "test")
     assert json.loads((folder / "report.json").read_text())["summary"]["accuracy"] == done.metrics["accuracy"]
     monkeypatch.setattr(verb, "predictor", lambda version: pytest.fail("measured twice"))
-    assert evaluate.fn(ready.classifier, ready.shapes, "test") == done
+    again = evaluate.fn(ready.classifier, ready.shapes, "test")
+    assert again == done.model_copy(update={"measured_before": True})
 
 
 def test_it_is_measured_again_when_it_would_come_out_otherwise(ready):

@@ -12,7 +12,7 @@ from tasks.app import Gate
 from tasks.evaluate import evaluate
 from tasks.plan import PinnedDataset
 from tasks.promote import Promotion, promote
-from tasks.registry import Version, client, resolve, set_alias
+from tasks.registry import Version, artifacts, client, resolve, set_alias
 from tests.registered import always, numbers, pinned, planned, registered
 
 TALL, WIDE = 0, 1
@@ -162,6 +162,15 @@ def test_one_that_cannot_be_compared_stays_with_the_reason(match, tmp_path):
     assert (decision.promoted, decision.champion) == (False, str(old))
     assert f"{match.tall} stays: it cannot be compared with {old}." in decision.why
     assert "share no concept" in decision.why
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "trained_on.txt"])
+def test_a_damaged_champion_is_a_fault_and_no_matter_of_comparing(match, file):
+    champion = match.version(WIDE)
+    set_alias(champion, "champion")
+    (artifacts(champion) / file).write_bytes(b"damaged")
+    with pytest.raises(Fault, match=rf"^{champion}: .*{file}: damaged: "):
+        match.decide(match.tall)
 
 
 def test_the_sentence_of_its_promotion_stays(match):

@@ -18,7 +18,9 @@ from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime.faults import Fault
 from tasks import train as verb
 from tasks.data.dataset import Dataset
+from tasks.evaluate import evaluate
 from tasks.plan import TrainingPlan, labels_digest
+from tasks.predict import output_folder
 from tasks.registry import client
 from tasks.tracking import start_run
 from tasks.train import alone, check_trainable, plan_training, train, unseen, work_folder
@@ -180,10 +182,21 @@ def test_a_plan_is_checked_when_it_is_made(tmp_path):
         plan_training(empty, DetectorParameters())
 
 
-@pytest.mark.parametrize("name", ["a/b", "roofs@new", "it's", "a:b", ".a", "-a", "a b"])
+@pytest.mark.parametrize("name", ["a/b", "roofs@new", "it's", "a:b", ".a", "-a", "a b", "a ", "a\n", "🏠"])
 def test_a_name_that_no_model_can_have_is_refused_before_any_work(plan, name):
     with pytest.raises(Fault, match=r"cannot name a model: letters, digits, '-', '_' and '\.'"):
         planned(plan.dataset, name)
+
+
+@pytest.mark.parametrize(("letter", "most"), [("a", 200), ("ü", 100)])
+def test_a_name_that_no_file_can_be_called_after_is_refused_before_any_work(plan, letter, most):
+    told = rf"{letter}{{100}}….? cannot name a model: it takes \d+ bytes, and 200 are allowed"
+    with pytest.raises(Fault, match=told):
+        planned(plan.dataset, letter * (most + 1))
+    version = registered(planned(plan.dataset, letter * most))
+    with output_folder(version, "") as folder:
+        assert folder.is_dir()
+    assert str(evaluate.fn(version, plan.dataset, "test").model) == f"{letter * most}/1"
 
 
 def test_a_training_that_fails_is_marked_failed(plan):
