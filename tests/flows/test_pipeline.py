@@ -65,7 +65,7 @@ def test_a_night_with_nothing_new_trains_and_promotes_nothing(nights):
     done: Outcome = nights.second
     assert not done.trained and not done.promotion.promoted
     assert done.promotion.why.startswith(f"{nights.model}/1 is the champion already: accuracy ")
-    assert done.evaluation == nights.first.evaluation
+    assert done.evaluation == nights.first.evaluation.model_copy(update={"measured_before": True})
     assert [version.number for version in versions(nights.model)] == [1]
 
 
