@@ -16,6 +16,7 @@ from tasks.data.dataset import folder_of
 from tasks.data.formats import check_format
 from tasks.data.split import shares
 from tasks.files import write
+from tasks.plan import check_name
 from tasks.workspace import root
 
 
@@ -58,12 +59,13 @@ class App(BaseModel):
     schedule: str = Field("0 2 * * *", pattern=r"^(\S+ ){4}\S+$")
     """Cron: minute, hour, day, month, weekday."""
 
-    @field_validator("dataset", "format", "split")
+    @field_validator("dataset", "format", "split", "model")
     @classmethod
-    def _as_ingest_takes_it(cls, given: str, field: ValidationInfo) -> str:
-        check = {"dataset": folder_of, "format": check_format, "split": shares}[field.field_name or ""]
+    def _as_its_night_takes_it(cls, given: str, field: ValidationInfo) -> str:
+        checks = {"dataset": folder_of, "format": check_format, "split": shares, "model": check_name}
         try:
-            check(given)
+            if given or field.field_name == "dataset":
+                checks[field.field_name or ""](given)
         except Fault as fault:
             raise ValueError(f"{field.field_name}: {fault}") from None
         return given

@@ -80,6 +80,7 @@ def test_what_is_left_out_has_a_default():
         ({"dataset": "../roofs"}, r"dataset: '\.\./roofs' cannot name a dataset"),
         ({"format": "zip"}, r"format: there is no format 'zip'\. "),
         ({"split": "a/b/c"}, r"split: .*give the shares of train, val and test"),
+        ({"model": "../roofs"}, r"model: '\.\./roofs' cannot name a model"),
         ({"tolerance": 5}, r"tolerance: input should be less than or equal to 1, got 5"),
         ({"source": None}, r"source: input should be a valid string, got None"),
         ({"training": {"template": "fcos_lite"}}, r"there is no template 'fcos_lite'.*Did you mean 'fcos_light'\?"),
