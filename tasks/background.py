@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import platform
-import re
 import socket
 import sys
 import time
@@ -18,11 +17,11 @@ import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
+from tasks.addresses import addresses
 from tasks.processes import TOKEN
 from tasks.supervisor import DIRECT, Service, Supervisor, log_file
 from tasks.workspace import state
 
-ADDRESSES = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")  # the settings that say whose servers are used
 PORTS = {"prefect": 4200, "mlflow": 5000}  # the usual ones; the next free one when they are taken
 POOL = "sightline"
 LOG_BYTES = 5_000_000
@@ -43,16 +42,6 @@ def main() -> None:
     with alone() as first:
         if first:
             Supervisor(os.environ[TOKEN], services(given.services), state(), given.owner, settings).run()
-
-
-def addresses() -> dict[str, str]:
-    """Whose servers this process's settings name, to show and to compare; empty: not set."""
-    return {name: shown(os.environ.get(name, "")) for name in ADDRESSES}
-
-
-def shown(url: str) -> str:
-    """An address without the name and password in it: with those a server may be called, with this it may not."""
-    return re.sub(r"://[^/]*@", "://", url)
 
 
 @contextlib.contextmanager

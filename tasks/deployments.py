@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from models.runtime.faults import Fault
-from tasks.background import POOL, shown
+from tasks.addresses import shown
+from tasks.background import POOL
 from tasks.files import write
 from tasks.workspace import root, settle
 

@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 
 from models.runtime.faults import Fault
-from tasks.background import addresses, alone, turn_logs
+from tasks.addresses import addresses
+from tasks.background import alone, turn_logs
 from tasks.processes import TOKEN, end_all
 from tasks.supervisor import log_file, write_state
 from tasks.workspace import root, state

@@ -6,14 +6,15 @@ import socket
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from models.runtime.faults import Fault
-from tasks.background import ADDRESSES, addresses, shown
+from tasks.addresses import ADDRESSES, LOOK_SECONDS, addresses, shown, unusable
 from tasks.deployments import changed, follow_apps
 from tasks.launch import Say, content, launch, outcome, stop, supervised, tail, wait_for
 from tasks.supervisor import answers
-from tasks.workspace import settle, state
+from tasks.tracking_store import prepare_store
+from tasks.workspace import own_store, settle, state
 
 __all__ = ["Servers", "connect", "down", "ensure", "status", "up"]
 
@@ -56,6 +57,9 @@ def up(say: Say = to_stderr) -> Servers:
     """
     settle()
     _forget_ours(say)
+    _look_at_store()
+    if theirs := os.environ.get("PREFECT_API_URL"):
+        _reach(theirs)
     notes = follow_apps()
     started = launch(_wanted(), 0, say)
     wait_for(("prefect", "mlflow"), say if started else _quietly)
@@ -68,16 +72,21 @@ def up(say: Say = to_stderr) -> Servers:
     return replace(now, notes=notes)
 
 
-def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0) -> str:
+def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0, store: bool = True) -> str:
     """The address of a Prefect API that answers, put into this process's settings; servers are started if needed.
 
     A PREFECT_API_URL that the user has set is used as it is, and nothing is started. Servers started here are
-    those of `up` (or `wanted` alone), and end with the process `owner` if one is given. Raises Fault when what
-    runs was started with other settings.
+    those of `up` (or `wanted` alone), and end with the process `owner` if one is given. store: whether MLflow's
+    will be needed. Raises Fault when what runs was started with other settings, and when the user's own server or
+    store does not answer.
     """
-    if given := _given(say):
+    given = _given(say)
+    wanted = wanted or _wanted()
+    if store or (not given and "mlflow" in wanted):
+        _look_at_store()
+    if given:
         return given
-    started = launch(wanted or _wanted(), owner, say)
+    started = launch(wanted, owner, say)
     wait_for(("prefect",), say if started else _quietly)
     return _use(_read().prefect_api)
 
@@ -133,13 +142,42 @@ def _wanted() -> tuple[str, ...]:
 
 
 def _given(say: Say) -> str:
-    """The address that `ensure` has put into the settings, as long as it answers, else the user's own; or nothing."""
+    """The address that `ensure` has put into the settings, as long as it answers, else the user's own; or nothing.
+
+    Raises Fault when the user's own does not answer.
+    """
     settle()
     given = os.environ.get("PREFECT_API_URL", "")
     if given and given == os.environ.get(OURS) and answers(f"{given}/health"):
         return given
     _forget_ours(say)
-    return os.environ.get("PREFECT_API_URL", "")
+    return _reach(os.environ.get("PREFECT_API_URL", ""))
+
+
+def _reach(api: str) -> str:
+    """The same address. Raises Fault unless a Prefect server of the user's answers there, or it is empty."""
+    if not api:
+        return api
+    from prefect import settings
+    from prefect.client.orchestration import get_client
+
+    once = {
+        settings.PREFECT_API_URL: api,
+        settings.PREFECT_API_REQUEST_TIMEOUT: LOOK_SECONDS,
+        settings.PREFECT_CLIENT_MAX_RETRIES: 0,
+    }
+    try:
+        with settings.temporary_settings(once), get_client(sync_client=True) as client:
+            client.read_flow_runs(limit=1)
+    except Exception as error:  # no address, no server, one of something else: each says it in its own way
+        raise unusable("PREFECT_API_URL", error) from None
+    return api
+
+
+def _look_at_store() -> None:
+    """Raises Fault when a store of the user's own does not answer. Our own is made by its server."""
+    if os.environ["MLFLOW_TRACKING_URI"] != own_store():
+        prepare_store()
 
 
 def _forget_ours(say: Say) -> None:
@@ -161,12 +199,20 @@ def _forget_ours(say: Say) -> None:
 
 def _place(url: str) -> str:
     """Host and port."""
-    return urlsplit(url).netloc.replace("localhost", "127.0.0.1")
+    return _parts(url).netloc.replace("localhost", "127.0.0.1")
+
+
+def _parts(url: str) -> SplitResult:
+    """Of an address, empty ones where it is none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")
 
 
 def _silent(url: str) -> bool:
     """Whether this is an address on this machine where nobody listens."""
-    given = urlsplit(url)
+    given = _parts(url)
     if given.hostname not in ("127.0.0.1", "localhost", "::1"):
         return False
     usual = 443 if given.scheme == "https" else 80

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from models.runtime.faults import Fault
+
 # No program we start may call home: telemetry, version checks, analytics.
 SILENT = {
     "DO_NOT_TRACK": "1",
@@ -30,17 +32,33 @@ def state() -> Path:
     return root() / ".sightline"
 
 
+def own_store() -> str:
+    """Where MLflow keeps things unless the user names another place."""
+    return f"sqlite:///{state() / 'mlflow.db'}"
+
+
 def settle() -> None:
-    """Point Prefect, MLflow and DVC into this workspace and silence them. What the user has set stays.
+    """Point Prefect, MLflow and DVC into this workspace and silence them. What the user has set stays; empty is unset.
 
     Called before any of the three is imported: they read their settings once, at import.
     """
-    state().mkdir(parents=True, exist_ok=True)
+    _make_state()
+    for name in ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI"):
+        if not os.environ.get(name, "").strip():
+            os.environ.pop(name, None)
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
     os.environ.setdefault("PREFECT_HOME", str(state() / "prefect"))
     _no_proxy("127.0.0.1", "localhost")
-    os.environ.setdefault("MLFLOW_TRACKING_URI", f"sqlite:///{state() / 'mlflow.db'}")
+    os.environ.setdefault("MLFLOW_TRACKING_URI", own_store())
+
+
+def _make_state() -> None:
+    try:
+        state().mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        which = "SIGHTLINE_ROOT names" if os.environ.get("SIGHTLINE_ROOT") else "this is"
+        raise Fault(f"{which} no folder that can be worked in: {str(root())[:200]!r} ({error.strerror})") from None
 
 
 def _no_proxy(*hosts: str) -> None:

@@ -25,8 +25,8 @@ for commands in (path, training, product, dataset, model, run):
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 failed, 2 wrong use (and 130, by Typer, when it is interrupted)."""
-    settle()
     try:
+        settle()
         app()
     except Fault as fault:
         fail(fault)

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from tasks import background, launch
+from tasks import addresses, background, launch
 from tasks.supervisor import Running, Service, Supervisor
 
 
@@ -51,7 +51,7 @@ def test_one_supervisor_a_workspace():
     ],
 )
 def test_an_address_is_shown_without_its_password(url, shown):
-    assert background.shown(url) == shown
+    assert addresses.shown(url) == shown
 
 
 def test_a_large_log_is_turned_and_a_small_one_kept(state, monkeypatch):

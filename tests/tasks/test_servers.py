@@ -7,7 +7,9 @@ import socket
 import subprocess
 import sys
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -202,10 +204,35 @@ def test_who_does_not_stop_is_made_to(token):
     process.stdout.close()
 
 
-def test_a_server_of_the_users_is_used_and_nothing_is_started(monkeypatch):
-    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    assert servers.ensure() == servers.connect() == "http://prefect.example/api"
+def test_a_server_of_the_users_is_used_and_nothing_is_started(monkeypatch, port):
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
+    assert servers.ensure() == servers.connect() == f"http://127.0.0.1:{port}/api"
     assert servers.status() is None
+
+
+@pytest.mark.parametrize("url", ["garbage", "ftp://me:secret@x", "/a/folder", "http://nobody.invalid/api"])
+def test_a_prefect_server_of_the_users_that_cannot_be_used_is_named(monkeypatch, url, state):
+    monkeypatch.setenv("PREFECT_API_URL", url)
+    for act in (servers.ensure, servers.connect, servers.up):
+        with pytest.raises(Fault, match=f"PREFECT_API_URL is '{url.replace('me:secret@', '')}', which cannot be used"):
+            act()
+    assert not (state / "servers.json").exists()
+
+
+def test_a_store_of_the_users_that_cannot_be_used_is_named_before_anything_is_started(monkeypatch, state):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://x")
+    for act in (servers.ensure, servers.up):
+        with pytest.raises(Fault, match="MLFLOW_TRACKING_URI is 'ftp://x', which cannot be used"):
+            act()
+    assert not (state / "servers.json").exists()
+
+
+def test_who_needs_no_store_does_without_the_users(monkeypatch, port):
+    monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{port}/api")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://nobody.invalid")
+    assert servers.ensure(store=False) == f"http://127.0.0.1:{port}/api"
+    with pytest.raises(Fault, match="nobody"):
+        servers.ensure()
 
 
 def test_what_is_the_users_own_is_not_started(monkeypatch):
@@ -218,11 +245,30 @@ def test_what_is_the_users_own_is_not_started(monkeypatch):
 
 @pytest.fixture
 def port():
-    """One of this machine at which somebody listens."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        yield listening.getsockname()[1]
+    """Of this machine, at which something listens that answers as a Prefect server without runs."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.reply(b"[]")
+
+        def do_GET(self):
+            version = self.path.endswith("version")
+            self.reply(b'"3.0.0"' if version else b"{}", 200 if version else 404)
+
+        def reply(self, content: bytes, status: int = 200):
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
 
 
 def test_an_address_on_this_machine_where_nobody_listens_counts_as_not_set(monkeypatch, state, capsys):
@@ -249,7 +295,7 @@ def test_what_a_killed_supervisor_wrote_does_not_make_a_server_ours(monkeypatch,
 
 
 @pytest.mark.parametrize(
-    "url", ["https://prefect.example:1/api", "http://localhost:many/api", "sqlite:///x@y/a.db", ""]
+    "url", ["https://prefect.example:1/api", "http://localhost:many/api", "http://[x/api", "sqlite:///x@y/a.db", ""]
 )
 def test_only_this_machine_is_asked_whether_somebody_listens(url):
     assert servers._silent(url) is False

@@ -3,6 +3,9 @@ import os
 import subprocess
 import sys
 
+import pytest
+
+from models.runtime.faults import Fault
 from tasks.workspace import SILENT, settle
 
 NAMES = """
@@ -39,3 +42,23 @@ def test_a_proxy_is_not_asked_for_this_machine(monkeypatch):
     settle()
     assert os.environ["NO_PROXY"] == "intranet.example,localhost,127.0.0.1"
     assert os.environ["no_proxy"] == "127.0.0.1,localhost"
+
+
+def test_what_is_empty_is_not_set(monkeypatch, workspace):
+    for name in ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, " ")
+    settle()
+    assert "PREFECT_API_URL" not in os.environ
+    assert os.environ["PREFECT_HOME"] == str(workspace / ".sightline" / "prefect")
+    assert os.environ["MLFLOW_TRACKING_URI"] == f"sqlite:///{workspace}/.sightline/mlflow.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [("file", "Not a directory"), ("/proc/nope", "No such file or directory"), ("n" * 300, "File name too long")],
+)
+def test_a_root_that_cannot_be_worked_in_is_named(monkeypatch, tmp_path, name, reason):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SIGHTLINE_ROOT", str(tmp_path / name))
+    with pytest.raises(Fault, match=rf"SIGHTLINE_ROOT names no folder that can be worked in: '.*' \({reason}\)"):
+        settle()
