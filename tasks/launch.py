@@ -16,11 +16,13 @@ import psutil
 from models.runtime.faults import Fault
 from tasks.addresses import addresses
 from tasks.background import alone, turn_logs
-from tasks.processes import TOKEN, end_all
+from tasks.processes import TOKEN, end_all, tokens
 from tasks.supervisor import log_file, write_state
 from tasks.workspace import root, state
 
 PATIENCE_SECONDS = 180.0  # a cold start takes 20 s on 2 busy cores, 6 s of them the creation of Prefect's database
+WRITTEN = {"token": str, "supervisor": int, "addresses": dict, "services": dict}  # in servers.json
+SERVICE = {"pid": int, "url": str, "condition": str, "restarts": int}  # of each service in it
 SUPERVISOR = (sys.executable, "-m", "tasks.background")
 
 Say = Callable[[str], None]
@@ -35,12 +37,18 @@ def supervised() -> bool:
 
 
 def content() -> dict[str, Any]:
-    """What the supervisor wrote last; empty when there is nothing."""
+    """What the supervisor wrote last; empty when there is nothing, or what stands there is not what it writes."""
     try:
         found = json.loads((state() / "servers.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    if not _fits(found, WRITTEN) or not all(isinstance(each, str) for each in found["addresses"].values()):
+        return {}
+    return found if all(_fits(each, SERVICE) for each in found["services"].values()) else {}
+
+
+def _fits(found: Any, kinds: dict[str, type]) -> bool:
+    return isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
 
 
 def launch(wanted: tuple[str, ...], owner: int, say: Say) -> bool:
@@ -103,19 +111,23 @@ def outcome(name: str, before: int = -1) -> str:
 
 
 def stop() -> None:
-    """Stop the supervisor with all that it started, and what a killed one left; forget them."""
+    """Stop the supervisor with all that it started, and what a killed one left; forget them.
+
+    Whatever became of servers.json: its processes are known by what is in their environment.
+    """
     last = content()
-    if not last:
-        return
-    if supervised():
+    if last and supervised():
         _stop_supervisor(last)
-    end_all(last["token"])  # finds nothing, unless the supervisor and its sentinel were killed together
+    for token in tokens(str(root())):  # none, unless the supervisor and its sentinel were killed together
+        end_all(token)
     (state() / "servers.json").unlink(missing_ok=True)
 
 
 def _compare(wanted: tuple[str, ...], running: dict[str, Any]) -> None:
     """Raises Fault unless the running supervisor was started with these settings and has all that is wanted."""
-    was = running.get("addresses", {})
+    if not running:
+        raise Fault(f"{state() / 'servers.json'} is damaged: `sightline down` first, it finds what runs without it")
+    was = running["addresses"]
     other = [
         f"{name} was {was.get(name) or 'not set'}, is {given or 'not set'} now"
         for name, given in addresses().items()
@@ -169,7 +181,7 @@ def _stop_supervisor(last: dict[str, Any]) -> None:
         process.wait(timeout=40.0)
     except psutil.TimeoutExpired:
         process.kill()  # its sentinel ends the rest
-    except psutil.Error:
+    except (psutil.Error, ValueError):  # ValueError: a number that is no process's
         return
 
 

@@ -23,6 +23,12 @@ def bearing(token: str, service: str = "") -> list[psutil.Process]:
     return found
 
 
+def tokens(root: str) -> set[str]:
+    """Those of the living processes that were started for the workspace with this root, whatever is written of them."""
+    carried = map(_environment, psutil.process_iter())
+    return {each[TOKEN] for each in carried if each.get(TOKEN) and each.get("SIGHTLINE_ROOT") == root}
+
+
 def orphans(token: str) -> list[psutil.Process]:
     """Processes with the token whose parent has gone: what a killed flow run or server leaves behind."""
     mine = bearing(token)
@@ -51,13 +57,16 @@ def end_all(token: str, service: str = "", patience: float = 5.0) -> int:
 
 
 def _carries(process: psutil.Process, token: str, service: str) -> bool:
-    try:
-        if process.uids().real != os.getuid():
-            return False
-        environment = process.environ()
-    except (psutil.Error, OSError):
-        return False  # gone, a zombie, or not ours to read
+    environment = _environment(process)
     return environment.get(TOKEN) == token and service in ("", environment.get(SERVICE))
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """Of a process of this user; empty when it is gone, a zombie, or not ours to read."""
+    try:
+        return process.environ() if process.uids().real == os.getuid() else {}
+    except (psutil.Error, OSError):
+        return {}
 
 
 def _parent(process: psutil.Process) -> int | None:

@@ -114,7 +114,7 @@ def status() -> Servers | None:
 def down(say: Say = to_stderr) -> tuple[str, ...]:
     """Stop what `up` started, and nothing else. Returns the names of what was running."""
     found = status()
-    running = tuple(name for name, pid in found.pids.items() if pid) if found else ()
+    running = tuple(name for name, pid in found.pids.items() if pid) or ("supervisor",) if found else ()
     if running:
         say(f"stopping {', '.join(running)}")
     stop()

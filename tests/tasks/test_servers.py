@@ -289,7 +289,10 @@ def test_an_address_on_this_machine_where_nobody_listens_counts_as_not_set(monke
 def test_what_a_killed_supervisor_wrote_does_not_make_a_server_ours(monkeypatch, port, state):
     """After a reboot, say: at its port there is the user's own now."""
     url = f"http://127.0.0.1:{port}"
-    (state / "servers.json").write_text(json.dumps({"token": "any", "services": {"prefect": {"url": url}}}))
+    service = {"pid": 0, "url": url, "condition": "ready", "restarts": 0}
+    left = {"token": "any", "supervisor": 0, "addresses": {}, "services": {"prefect": service}}
+    (state / "servers.json").write_text(json.dumps(left))
+    assert launch.content() == left
     monkeypatch.setenv("PREFECT_API_URL", f"{url}/api")
     assert servers.ensure() == servers.connect() == f"{url}/api"
 
@@ -319,10 +322,11 @@ def test_a_server_that_does_not_come_up_is_named_with_its_log(monkeypatch):
     assert servers.status() is None
 
 
-def test_what_a_killed_pair_left_is_ended_by_the_next_stop(token, state):
+@pytest.mark.parametrize("written", [{}, {"token": "any", "supervisor": 0, "addresses": {}, "services": {}}])
+def test_what_a_killed_pair_left_is_ended_by_the_next_stop(token, state, written):
     left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={**os.environ, TOKEN: token})
     wait_until(lambda: bearing(token))
-    (state / "servers.json").write_text(json.dumps({"token": token, "supervisor": 0, "services": {}}))
+    (state / "servers.json").write_text(json.dumps(written))
     servers.down()
     assert left.poll() is not None
     assert not launch.content()

@@ -109,6 +109,27 @@ def test_down_finds_what_has_only_begun_to_start(killed):
     assert not bearing(token)
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "",
+        "[" * 100_000,
+        '{"token": 1, "supervisor": "x", "addresses": {}, "services": {"prefect": 3}}',
+        '{"token": "any", "supervisor": -1, "addresses": {}, "services": {}}',
+    ],
+    ids=range(4),
+)
+def test_down_ends_everything_whatever_became_of_servers_json(state, written):
+    token = launch.content()["token"] if servers.up(lambda _: None).started else ""
+    assert bearing(token)
+    (state / "servers.json").write_text(written)
+    with pytest.raises(Fault, match=r"`sightline down` first"):
+        servers.up()
+    assert servers.down(lambda _: None)
+    assert not bearing(token) and not launch.supervised()
+    assert servers.up(lambda _: None).started
+
+
 def test_servers_with_other_settings_are_neither_used_nor_stopped(monkeypatch):
     before = servers.up(lambda _: None)
     set_all(monkeypatch, THEIRS)
