@@ -3,12 +3,15 @@
 Imports nothing heavy: torch, mlflow and prefect come in when a command needs them.
 """
 
+import sys
+from typing import NoReturn
+
 import typer
 
 from flows.cli import app as product
 from flows.cli import dataset, model, path, run, training
-from flows.cli.output import fail
-from models.runtime.faults import Fault
+from flows.cli.output import aside, fail
+from flows.quiet import in_words
 from tasks.workspace import settle
 
 app = typer.Typer(
@@ -24,9 +27,23 @@ for commands in (path, training, product, dataset, model, run):
 
 
 def main() -> None:
-    """Run the command line: exit 0 done, 1 failed, 2 wrong use (and 130, by Typer, when it is interrupted)."""
+    """Run the command line: exit 0 done, 1 failed, 2 wrong use, 130 interrupted."""
     try:
         settle()
         app()
-    except Fault as fault:
-        fail(fault)
+    except KeyboardInterrupt:
+        _interrupted()
+    except SystemExit as end:
+        if end.code == 130:  # Typer's word for it
+            _interrupted()
+        raise
+    except Exception as error:
+        if words := in_words(error):
+            fail(words)
+        raise
+
+
+def _interrupted() -> NoReturn:
+    goes_on = sys.argv[1:2] in (["train"], ["pipeline"])
+    aside("interrupted" + (": the same command goes on from where it stopped" if goes_on else ""))
+    sys.exit(130)

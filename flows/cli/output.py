@@ -11,6 +11,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from models.runtime.faults import Fault
+
 MODEL = "NAME (its champion, else the newest), NAME@alias or NAME/number."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -25,9 +27,9 @@ def aside(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
-def fail(fault: Exception) -> NoReturn:
-    """The fault in its own words, and exit code 1."""
-    aside(f"error: {fault}")
+def fail(words: str) -> NoReturn:
+    """What is wrong, and exit code 1."""
+    aside(f"error: {words}")
     sys.exit(1)
 
 
@@ -107,4 +109,11 @@ def run(flow: Any, *given: Any, **named: Any) -> Any:
     from tasks.servers import ensure
 
     ensure(store=flow.name != "ingest")  # the one flow that can do without MLflow
-    return flow(*given, **named)
+    try:
+        return flow(*given, **named)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's way to stop a training
+            raise KeyboardInterrupt from None
+        raise Fault(
+            f"{flow.name}: code that it called ended the program (exit code {end.code}) before it was done"
+        ) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -142,9 +143,62 @@ def test_what_fails_is_1_with_a_sentence(sightline, words, reason):
     assert said.err.count("\n") == 1
 
 
-def test_an_interruption_is_no_traceback(sightline, monkeypatch):
-    monkeypatch.setattr("tasks.servers.up", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
-    assert sightline("up") == (130, "", "")
+@pytest.fixture
+def ends_with(monkeypatch):
+    """Let `up` and `train` end with this error."""
+
+    def end(error: BaseException) -> None:
+        def fail(*_):
+            raise error
+
+        monkeypatch.setattr("tasks.servers.up", fail)
+        monkeypatch.setattr(training, "run", fail)
+
+    return end
+
+
+def test_an_interruption_is_a_sentence(sightline, ends_with):
+    ends_with(KeyboardInterrupt())
+    assert sightline("up") == (130, "", "interrupted\n")
+    said = sightline("train", "--dataset", "a", "--template", "resnet18")
+    assert said == (130, "", "interrupted: the same command goes on from where it stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(13, "Permission denied", "/a/file"), "/a/file: Permission denied"),
+        (OSError(36, "File name too long", "n" * 4000), f"{'n' * 200}: File name too long"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (sqlite3.OperationalError("database or disk is full"), ".sightline: database or disk is full"),
+        (RuntimeError("(sqlite3.OperationalError) disk I/O error\n[SQL: x]"), ".sightline: disk I/O error"),
+        (
+            RecursionError("maximum recursion depth exceeded"),
+            "something that was given is nested too deeply to be read",
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_what_the_disk_or_a_file_is_the_cause_of_is_a_sentence(sightline, ends_with, error, reason):
+    ends_with(error)
+    said = sightline("up")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("error: ") and said.err.endswith(f"{reason}\n") and said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), sqlite3.OperationalError("no such column: x")])
+def test_a_fault_of_ours_keeps_its_traceback(ends_with, monkeypatch, error):
+    ends_with(error)
+    monkeypatch.setattr(sys, "argv", ["sightline", "up"])
+    with pytest.raises(type(error)):
+        main()
+
+
+def test_a_root_that_cannot_be_worked_in_is_a_sentence(sightline, monkeypatch):
+    monkeypatch.setenv("SIGHTLINE_ROOT", "/proc/nope")
+    said = sightline("template", "list")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert said.err.startswith("error: SIGHTLINE_ROOT names no folder that can be worked in: '/proc/nope'")
 
 
 @pytest.mark.parametrize(

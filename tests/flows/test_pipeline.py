@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import shutil
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
+from prefect import flow, task
 from prefect.artifacts import Artifact
 from prefect.client.orchestration import get_client
 
@@ -123,6 +126,47 @@ def test_a_fault_in_a_flow_is_told_once_and_reaches_the_caller(logged):
     told = [record for record in logged if "nobody-here'" in record.getMessage()]
     assert [record.getMessage().partition(".")[0] for record in told] == ["there is no model 'nobody-here'"]
     assert [record for record in logged if record.exc_info or record.exc_text] == []
+
+
+@task
+def fails(error: BaseException) -> None:
+    raise error
+
+
+@flow
+def failing(error: BaseException) -> None:
+    fails(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/a/file"), "/a/file: No space left on device"),
+        (RecursionError("maximum recursion depth exceeded"), "something that was given is nested too deeply"),
+    ],
+    ids=["disk", "nesting"],
+)
+def test_what_the_disk_or_a_file_is_the_cause_of_is_told_once_without_a_traceback(logged, error, reason):
+    with pytest.raises(type(error)):
+        run(failing, error)
+    told = [record.getMessage() for record in logged if record.levelno >= logging.ERROR or "exception" in record.msg]
+    assert len(told) == 1 and told[0].startswith(reason)
+    assert [record for record in logged if record.exc_info or record.exc_text] == []
+
+
+def test_code_that_ends_the_program_does_not_end_it_as_done(logged):
+    """Such as a registered version's own."""
+    with pytest.raises(Fault, match=r"failing: code that it called ended the program \(exit code 0\)"):
+        run(failing, SystemExit(0))
+
+
+def test_a_training_that_is_interrupted_is_an_interruption(logged):
+    """Lightning ends the program with 1 then."""
+    end = SystemExit(1)
+    end.__context__ = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        run(failing, end)
+    assert [record for record in logged if "Crash" in record.getMessage()] == []
 
 
 def test_a_fault_in_a_task_of_a_flow_of_a_flow_is_told_once_too(logged, workspace):
