@@ -7,29 +7,24 @@ frees however the process ends, says whether there is one.
 import argparse
 import contextlib
 import fcntl
-import json
 import os
 import platform
 import socket
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 from tasks.addresses import addresses
+from tasks.lost import POOL, crash_lost_commands, crash_lost_runs
 from tasks.processes import TOKEN
-from tasks.supervisor import DIRECT, Service, Supervisor, log_file
+from tasks.supervisor import Service, Supervisor, log_file
 from tasks.workspace import state
 
 PORTS = {"prefect": 4200, "mlflow": 5000}  # the usual ones; the next free one when they are taken
-POOL = "sightline"
 LOG_BYTES = 5_000_000
 # A night holds its place among "one at a time" by a lease. Prefect keeps leases in the server's memory unless told
 # otherwise: then a server that starts again knows none, and within four minutes the run ends itself.
 LEASES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
-LIVE = ("RUNNING", "PENDING", "CANCELLING")  # a run that has a process, or should have
-PAGE = 200  # the most runs that Prefect names in one answer
 
 
 def main() -> None:
@@ -80,7 +75,7 @@ def services(wanted: list[str]) -> list[Service]:
         after = "prefect" if "prefect" in wanted else ""
         python = sys.executable
         found.append(Service("deployments", (python, "-m", "tasks.deployments"), after=after, once=True))
-        lost = (lambda: crash_lost_runs(api)) if after else (lambda: None)
+        lost = (lambda: (crash_lost_runs(api), crash_lost_commands(api))) if after else (lambda: None)
         # Prefect asks for work every 10 s; 3 s costs nothing measurable and Run in the UI feels like it.
         often = {"PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "3")}
         found.append(Service("worker", _worker(), after="deployments", before=lost, environment=often))
@@ -115,47 +110,6 @@ def listen(usual: int) -> socket.socket:
             continue
         return listening
     raise OSError("no free port on 127.0.0.1")
-
-
-def crash_lost_runs(api: str) -> int:
-    """Mark as crashed the pool's runs that nobody runs: what a worker leaves behind that was stopped or killed.
-
-    Called before the worker starts, on our own server alone: then no process is behind any of them. A flow that
-    was called by another is in no pool: it is found by its parent, which the worker may have marked already.
-    Returns how many there were.
-    """
-    lost = _runs(api, LIVE)
-    parents = lost + _runs(api, ("CRASHED", "CANCELLED"))
-    while parents:
-        parents = [run for run in _runs(api, LIVE, parents) if run not in lost]
-        lost += parents
-    message = "Its process ended with the worker, which was stopped or killed. Run it again: what was done is kept."
-    crashed = {"type": "CRASHED", "name": "Crashed", "message": message}
-    for run in lost:
-        _post(f"{api}/flow_runs/{run}/set_state", {"state": crashed, "force": True})
-    return len(lost)
-
-
-def _runs(api: str, states: tuple[str, ...], parents: list[str] | None = None) -> list[str]:
-    """The ids of the runs in these states, page by page: those that the parents called, else those of the pool."""
-    wanted: dict[str, Any] = {"flow_runs": {"state": {"type": {"any_": states}}}}
-    if parents:
-        wanted["flow_runs"]["parent_flow_run_id"] = {"any_": parents}
-    else:
-        wanted["work_pools"] = {"name": {"any_": [POOL]}}
-    found: list[str] = []
-    while True:
-        page = _post(f"{api}/flow_runs/filter", {**wanted, "limit": PAGE, "offset": len(found)})
-        found += [run["id"] for run in page]
-        if len(page) < PAGE:
-            return found
-
-
-def _post(url: str, content: dict[str, Any]) -> Any:
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(content).encode(), headers)
-    with DIRECT.open(request, timeout=30.0) as response:
-        return json.loads(response.read())
 
 
 def turn_logs() -> None:

@@ -14,8 +14,8 @@ import yaml
 
 from models.runtime.faults import Fault
 from tasks.addresses import shown
-from tasks.background import POOL
 from tasks.files import write
+from tasks.lost import POOL
 from tasks.workspace import root, settle
 
 # What a deployment's form, schedule and entry point are made from.

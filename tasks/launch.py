@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from tasks.supervisor import log_file, write_state
 from tasks.workspace import root, state
 
 PATIENCE_SECONDS = 180.0  # a cold start takes 20 s on 2 busy cores, 6 s of them the creation of Prefect's database
+ROOM = 20_000_000  # bytes: with less on the disk, two new databases and their journals do not fit
 WRITTEN = {"token": str, "supervisor": int, "addresses": dict, "services": dict}  # in servers.json
 SERVICE = {"pid": int, "url": str, "condition": str, "restarts": int}  # of each service in it
 SUPERVISOR = (sys.executable, "-m", "tasks.background")
@@ -186,7 +188,10 @@ def _stop_supervisor(last: dict[str, Any]) -> None:
 
 
 def tail(name: str) -> str:
-    """Where a log is, and its end."""
-    log = log_file(state(), name)
+    """Where a log is, and its end; first that the disk is full where it is, for a log may not say so."""
+    log, free = log_file(state(), name), shutil.disk_usage(state()).free
+    full = (
+        f"the disk of {state()} is full ({free / 1e6:.0f} MB are free), make room there first; " if free < ROOM else ""
+    )
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return "\n".join([f"see {log}", *(f"  {line}" for line in lines[-12:])])
+    return "\n".join([f"{full if free < ROOM else ''}see {log}", *(f"  {line}" for line in lines[-12:])])

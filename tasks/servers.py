@@ -12,6 +12,7 @@ from models.runtime.faults import Fault
 from tasks.addresses import ADDRESSES, LOOK_SECONDS, addresses, shown, unusable
 from tasks.deployments import changed, follow_apps
 from tasks.launch import Say, content, launch, outcome, stop, supervised, tail, wait_for
+from tasks.lost import crash_lost_commands
 from tasks.supervisor import answers
 from tasks.tracking_store import prepare_store
 from tasks.workspace import own_store, settle, state
@@ -229,13 +230,19 @@ def _quietly(_sentence: str) -> None:
     """Say nothing."""
 
 
+def uses_ours() -> bool:
+    """Whether the Prefect API in this process's settings is that of a server of this workspace."""
+    return os.environ.get(OURS, "") == os.environ.get("PREFECT_API_URL", "") != ""
+
+
 def _use(api: str) -> str:
-    """Prefect reads its settings once, when it is imported; if it is already, it is told again."""
+    """Use a server of ours. Prefect reads its settings once, when it is imported; if it is, it is told again."""
     os.environ[OURS] = os.environ["PREFECT_API_URL"] = api
     if "prefect.context" in sys.modules:
         from prefect.context import refresh_global_settings_context
 
         refresh_global_settings_context()
+    crash_lost_commands(api)
     return api
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -106,11 +107,13 @@ def loading() -> None:
 
 def run(flow: Any, *given: Any, **named: Any) -> Any:
     """Run a flow against the local servers (started when they are not up) and answer what it returns."""
-    from tasks.servers import ensure
+    from tasks.lost import watched
+    from tasks.servers import ensure, uses_ours
 
     ensure(store=flow.name != "ingest")  # the one flow that can do without MLflow
     try:
-        return flow(*given, **named)
+        with watched(flow) if uses_ours() else nullcontext(flow) as ready:
+            return ready(*given, **named)
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # Lightning's way to stop a training
             raise KeyboardInterrupt from None

@@ -9,6 +9,7 @@ import os
 import shutil
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -21,6 +22,7 @@ from flows.evaluate import evaluate
 from flows.pipeline import Outcome, pipeline
 from models.runtime.faults import Fault
 from tasks.registry import client, resolve, versions
+from tasks.workspace import state
 from tests.drawn import SHAPES, shapes
 from tests.registered import numbers
 
@@ -109,10 +111,13 @@ class Kept(logging.Handler):
         self.records.append(record)
 
 
+LOGGERS = ("prefect.flow_runs", "prefect.task_runs", "prefect.engine")
+
+
 @pytest.fixture
 def logged():
     """What Prefect logs of runs while a flow runs."""
-    kept, loggers = Kept(), [logging.getLogger(name) for name in ("prefect.flow_runs", "prefect.task_runs")]
+    kept, loggers = Kept(), [logging.getLogger(name) for name in LOGGERS]
     for logger in loggers:
         logger.addHandler(kept)
     yield kept.records
@@ -152,6 +157,19 @@ def test_what_the_disk_or_a_file_is_the_cause_of_is_told_once_without_a_tracebac
     told = [record.getMessage() for record in logged if record.levelno >= logging.ERROR or "exception" in record.msg]
     assert len(told) == 1 and told[0].startswith(reason)
     assert [record for record in logged if record.exc_info or record.exc_text] == []
+
+
+@flow
+def claims() -> list[str]:
+    return [path.name for path in (state() / "commands").iterdir()]
+
+
+def test_a_command_holds_its_run_for_as_long_as_it_runs(logged):
+    (run_id,) = run(claims)
+    with get_client(sync_client=True) as asked:
+        assert asked.read_flow_run(UUID(run_id)).state_name == "Completed"
+    assert list((state() / "commands").iterdir()) == []
+    assert [record for record in logged if "hook" in record.getMessage().lower()] == []
 
 
 def test_code_that_ends_the_program_does_not_end_it_as_done(logged):

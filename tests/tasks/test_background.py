@@ -1,12 +1,9 @@
-"""What runs in the background: ports, logs, the lock, and the runs that a killed worker leaves."""
+"""What runs in the background: ports, logs and the lock."""
 
 import importlib.util
-import json
 import socket
 import sys
 from http.client import BadStatusLine
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 
 import pytest
 
@@ -64,23 +61,6 @@ def test_a_large_log_is_turned_and_a_small_one_kept(state, monkeypatch):
     assert sorted(path.name for path in logs.iterdir()) == ["prefect.log.1", "worker.log"]
 
 
-def test_runs_that_nobody_runs_are_marked_as_crashed_with_those_they_called(prefect_stand_in):
-    """A pipeline of the pool, the ingest it called, and one called by a run that the worker had marked already."""
-    known = {"pipeline": ("RUNNING", None), "marked": ("CRASHED", None), "by hand": ("RUNNING", "a person")}
-    known |= {"ingest": ("RUNNING", "pipeline"), "left": ("RUNNING", "marked"), "deep": ("PENDING", "ingest")}
-    api, changed = prefect_stand_in(known)
-    assert background.crash_lost_runs(api) == 4
-    assert set(changed) == {"pipeline", "ingest", "left", "deep"}
-    state, force = changed["ingest"]["state"], changed["ingest"]["force"]
-    assert (state["type"], force) == ("CRASHED", True)
-
-
-def test_more_lost_runs_than_prefect_names_at_once(prefect_stand_in, monkeypatch):
-    monkeypatch.setattr(background, "PAGE", 3)
-    api, changed = prefect_stand_in({str(number): ("RUNNING", None) for number in range(7)})
-    assert background.crash_lost_runs(api) == len(changed) == 7
-
-
 @pytest.mark.parametrize("error", [OSError("refused"), BadStatusLine("half"), ValueError("no JSON")])
 def test_a_server_that_talks_nonsense_does_not_end_the_supervisor(error, state, capsys):
     def before():
@@ -91,46 +71,6 @@ def test_a_server_that_talks_nonsense_does_not_end_the_supervisor(error, state, 
     Supervisor("any", [running.service], state)._start(running)
     assert running.process.wait() == 0
     assert f"before one: {error}" in capsys.readouterr().err
-
-
-@pytest.fixture
-def prefect_stand_in():
-    """Starts a server that knows these runs, id → (state, parent). Its address, and what it was told to change."""
-    servers = []
-
-    def start(known: dict[str, tuple[str, str | None]]):
-        changed = {}
-
-        def found(asked: dict) -> list[dict]:
-            states = asked["flow_runs"]["state"]["type"]["any_"]
-            parents = asked["flow_runs"].get("parent_flow_run_id", {"any_": [None]})["any_"]
-            assert parents != [None] or asked["work_pools"] == {"name": {"any_": ["sightline"]}}
-            ids = [run for run, (state, parent) in known.items() if state in states and parent in parents]
-            return [{"id": run} for run in ids[asked["offset"] :][: asked["limit"]]]
-
-        class Answer(BaseHTTPRequestHandler):
-            def do_POST(self):
-                asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                self.send_response(200)
-                self.end_headers()
-                if self.path.endswith("/filter"):
-                    self.wfile.write(json.dumps(found(asked)).encode())
-                else:
-                    changed[self.path.split("/")[-2]] = asked
-                    self.wfile.write(b"{}")
-
-            def log_message(self, *_):
-                pass
-
-        server = HTTPServer(("127.0.0.1", 0), Answer)
-        servers.append(server)
-        Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}/api", changed
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
 
 
 def test_the_prefect_server_keeps_its_leases_where_it_finds_them_again(monkeypatch):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -316,8 +318,12 @@ def test_nothing_to_stop():
 def test_a_server_that_does_not_come_up_is_named_with_its_log(monkeypatch):
     said = []
     monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "nonsense")  # Prefect refuses to be imported
-    with pytest.raises(Fault, match=r"(?s)prefect did not come up: see .*prefect\.log\n.*"):
+    space = shutil.disk_usage(".")._replace(free=3_000_000)
+    with pytest.raises(Fault, match=r"(?s)prefect did not come up: see .*prefect\.log\n.*") as fault:
         servers.ensure(said.append, ("prefect",), os.getpid())
+    assert "full" not in str(fault.value)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: space)
+    assert re.match(r"the disk of .*\.sightline is full \(3 MB are free\), make room there", launch.tail("prefect"))
     assert said == ["starting in the background: prefect"]
     assert servers.status() is None
 
