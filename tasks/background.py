@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from tasks.addresses import addresses
 from tasks.lost import POOL, crash_lost_commands, crash_lost_runs
-from tasks.processes import TOKEN
+from tasks.processes import OWNER, TOKEN
 from tasks.supervisor import Service, Supervisor, log_file
 from tasks.workspace import state
 
@@ -31,12 +31,11 @@ def main() -> None:
     """Run the services until told to stop."""
     parser = argparse.ArgumentParser()
     parser.add_argument("services", nargs="+")
-    parser.add_argument("--owner", type=int, default=0)
     given = parser.parse_args()
-    settings = addresses()
+    settings, owner = addresses(), int(os.environ.get(OWNER, "0"))
     with alone() as first:
         if first:
-            Supervisor(os.environ[TOKEN], services(given.services), state(), given.owner, settings).run()
+            Supervisor(os.environ[TOKEN], services(given.services), state(), owner, settings).run()
 
 
 @contextlib.contextmanager
@@ -75,11 +74,16 @@ def services(wanted: list[str]) -> list[Service]:
         after = "prefect" if "prefect" in wanted else ""
         python = sys.executable
         found.append(Service("deployments", (python, "-m", "tasks.deployments"), after=after, once=True))
-        lost = (lambda: (crash_lost_runs(api), crash_lost_commands(api))) if after else (lambda: None)
+        lost = (lambda: _crash_lost(api)) if after else (lambda: None)
         # Prefect asks for work every 10 s; 3 s costs nothing measurable and Run in the UI feels like it.
         often = {"PREFECT_WORKER_QUERY_SECONDS": os.environ.get("PREFECT_WORKER_QUERY_SECONDS", "3")}
         found.append(Service("worker", _worker(), after="deployments", before=lost, environment=often))
     return found
+
+
+def _crash_lost(api: str) -> None:
+    crash_lost_runs(api)
+    crash_lost_commands(api)
 
 
 def _server(name: str, health: str) -> Service:

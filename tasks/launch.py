@@ -53,7 +53,7 @@ def _fits(found: Any, kinds: dict[str, type]) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
 
 
-def launch(wanted: tuple[str, ...], owner: int, say: Say) -> bool:
+def launch(wanted: tuple[str, ...], say: Say) -> bool:
     """Start the supervisor unless there is one. Whether one was started.
 
     Raises Fault when there is one with other settings, or without something that is wanted: it may be at work.
@@ -68,7 +68,7 @@ def launch(wanted: tuple[str, ...], owner: int, say: Say) -> bool:
         stop()  # what a killed one left
         turn_logs()
         say(f"starting in the background: {', '.join(wanted)}")
-        _spawn(wanted, owner)
+        _spawn(wanted)
         return True
 
 
@@ -144,7 +144,7 @@ def _compare(wanted: tuple[str, ...], running: dict[str, Any]) -> None:
         )
 
 
-def _spawn(wanted: tuple[str, ...], owner: int) -> None:
+def _spawn(wanted: tuple[str, ...]) -> None:
     code = str(Path(__file__).resolve().parents[1])
     paths = [code, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     environment = {
@@ -155,10 +155,9 @@ def _spawn(wanted: tuple[str, ...], owner: int) -> None:
     }
     # Before there is a process with this token: who is killed here leaves nothing that `stop` would not find.
     write_state(state(), {"token": environment[TOKEN], "supervisor": 0, "addresses": addresses(), "services": {}})
-    command = [*SUPERVISOR, *wanted, "--owner", str(owner)]
     with log_file(state(), "supervisor").open("ab") as log:
         process = subprocess.Popen(
-            command,
+            [*SUPERVISOR, *wanted],
             env=environment,
             cwd=root(),
             stdin=subprocess.DEVNULL,

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import psutil
 
 TOKEN = "SIGHTLINE_SERVERS"  # one value for everything that one `sightline up` started
+OWNER = "SIGHTLINE_OWNER"  # a process with whose end all that it started ends too: for tests, however they end
 SERVICE = "SIGHTLINE_SERVICE"  # which of its services, inherited by that service's own children
 
 

@@ -62,7 +62,7 @@ def up(say: Say = to_stderr) -> Servers:
     if theirs := os.environ.get("PREFECT_API_URL"):
         _reach(theirs)
     notes = follow_apps()
-    started = launch(_wanted(), 0, say)
+    started = launch(_wanted(), say)
     wait_for(("prefect", "mlflow"), say if started else _quietly)
     _deploy(started, say)
     now = _read(started)
@@ -73,13 +73,12 @@ def up(say: Say = to_stderr) -> Servers:
     return replace(now, notes=notes)
 
 
-def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0, store: bool = True) -> str:
+def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), store: bool = True) -> str:
     """The address of a Prefect API that answers, put into this process's settings; servers are started if needed.
 
     A PREFECT_API_URL that the user has set is used as it is, and nothing is started. Servers started here are
-    those of `up` (or `wanted` alone), and end with the process `owner` if one is given. store: whether MLflow's
-    will be needed. Raises Fault when what runs was started with other settings, and when the user's own server or
-    store does not answer.
+    those of `up` (or `wanted` alone). store: whether MLflow's will be needed. Raises Fault when what runs was
+    started with other settings, and when the user's own server or store does not answer.
     """
     given = _given(say)
     wanted = wanted or _wanted()
@@ -87,7 +86,7 @@ def ensure(say: Say = to_stderr, wanted: tuple[str, ...] = (), owner: int = 0, s
         _look_at_store()
     if given:
         return given
-    started = launch(wanted, owner, say)
+    started = launch(wanted, say)
     wait_for(("prefect",), say if started else _quietly)
     return _use(_read().prefect_api)
 

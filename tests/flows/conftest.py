@@ -1,7 +1,5 @@
 """Flows need a Prefect server: a real one, as `sightline up` starts it, one for all tests."""
 
-import os
-
 import pytest
 
 from tasks import servers
@@ -10,7 +8,7 @@ from tasks import servers
 @pytest.fixture(scope="session", autouse=True)
 def prefect_server():
     """The address of a Prefect API with a database of its own; it ends with this process, whatever happens."""
-    yield servers.ensure(say=lambda _: None, wanted=("prefect",), owner=os.getpid())
+    yield servers.ensure(say=lambda _: None, wanted=("prefect",))
     from prefect.events.worker import EventsWorker
     from prefect.logging.handlers import APILogWorker
 

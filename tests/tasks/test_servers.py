@@ -67,7 +67,7 @@ def supervise(state, token):
     started = []
 
     def start(*services: tuple[str, dict], owner: int = 0) -> subprocess.Popen:
-        command = [sys.executable, "-c", SUPERVISOR, str(state), str(owner), json.dumps(services)]
+        command = [sys.executable, "-c", SUPERVISOR, str(state), str(owner or os.getpid()), json.dumps(services)]
         environment = {**os.environ, TOKEN: token, "PYTHONPATH": str(CODE)}
         process = subprocess.Popen(command, env=environment, cwd=state)
         started.append(process)
@@ -320,7 +320,7 @@ def test_a_server_that_does_not_come_up_is_named_with_its_log(monkeypatch):
     monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "nonsense")  # Prefect refuses to be imported
     space = shutil.disk_usage(".")._replace(free=3_000_000)
     with pytest.raises(Fault, match=r"(?s)prefect did not come up: see .*prefect\.log\n.*") as fault:
-        servers.ensure(said.append, ("prefect",), os.getpid())
+        servers.ensure(said.append, ("prefect",))
     assert "full" not in str(fault.value)
     monkeypatch.setattr("shutil.disk_usage", lambda _: space)
     assert re.match(r"the disk of .*\.sightline is full \(3 MB are free\), make room there", launch.tail("prefect"))

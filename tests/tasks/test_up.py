@@ -10,7 +10,7 @@ import pytest
 
 from models.runtime.faults import Fault
 from tasks import launch, servers
-from tasks.processes import bearing, end_all
+from tasks.processes import OWNER, bearing, end_all
 from tasks.workspace import settle
 
 # What `tasks.background` is, but its programs sleep; `deploy.py` beside servers.json is what deploying does.
@@ -35,7 +35,7 @@ background.services = services
 background.main()
 """
 UP = "import sys; from tasks import launch; launch.SUPERVISOR = (sys.executable, '-c', sys.argv[1])"
-UP += "; launch.launch(('prefect', 'mlflow', 'worker'), 0, print)"
+UP += "; launch.launch(('prefect', 'mlflow', 'worker'), print)"
 PRINTED = {"PREFECT_API_URL": "http://127.0.0.1:4299/api", "MLFLOW_TRACKING_URI": "http://localhost:5099"}
 THEIRS = {"PREFECT_API_URL": "http://prefect.example/api", "MLFLOW_TRACKING_URI": "http://me:secret@mlflow.example"}
 
@@ -187,6 +187,15 @@ def test_what_up_printed_is_not_the_users_own_after_down_either(monkeypatch):
     said = []
     assert set(servers.up(said.append).pids) == {"prefect", "mlflow", "worker"}
     assert said[:2] == [f"nothing answers at {url}: {name} counts as not set" for name, url in PRINTED.items()]
+
+
+def test_servers_end_with_their_owner(monkeypatch):
+    """Such as the run of tests that started them, however it ends."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
+        monkeypatch.setenv(OWNER, str(owner.pid))
+        servers.up(lambda _: None)
+        assert launch.supervised()
+    wait_until(lambda: not launch.supervised())
 
 
 def test_servers_that_lack_what_is_wanted_are_not_stopped_for_it():
