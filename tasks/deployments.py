@@ -29,7 +29,7 @@ def add_deployment(app: str, cron: str) -> None:
     is not YAML, or does not end with its `deployments:`.
     """
     path = root() / "prefect.yaml"
-    text = path.read_text(encoding="utf-8") if path.exists() else "deployments:\n"
+    text = _text(path) if path.exists() else "deployments:\n"
     name = f"pipeline-{app}"
     entry = ENTRY.format(name=name, app=app, cron=cron)
     try:
@@ -76,7 +76,7 @@ def _rewrite(path: Path, app: str, cron: str = "") -> bool:
 
     Raises Fault, and leaves the file alone, where the entry is written in a way that this cannot change.
     """
-    text, name = path.read_text(encoding="utf-8"), f"pipeline-{app}"
+    text, name = _text(path), f"pipeline-{app}"
     # The line with the dash, and those that stand further to the right, whatever is empty between them.
     found = re.search(rf"^( *)- name: {re.escape(name)}\n(?:\n*\1 +\S.*(?:\n|\Z))*", text, re.MULTILINE)
     after = text
@@ -107,11 +107,11 @@ def _timed(entry: Any, cron: str) -> Any:
 
 
 def _nights() -> set[str]:
-    """The apps that prefect.yaml has a night for, as `add_deployment` writes it; none where it is not YAML."""
+    """The apps that prefect.yaml has a night for, as `add_deployment` writes it; none where it cannot be read."""
     found: set[str] = set()
     try:
-        entries = _entries((root() / "prefect.yaml").read_text(encoding="utf-8"))
-    except yaml.YAMLError:
+        entries = _entries(_text(root() / "prefect.yaml"))
+    except (Fault, yaml.YAMLError):
         return found
     for name, entry in entries.items():
         app = name.removeprefix("pipeline-")
@@ -139,13 +139,22 @@ def main() -> None:
     known = nights | set(_deployed(api).get("nights", ()))
     _remember(api, "", known)  # before they are there: who is killed on the way forgets none
     _make_pool()
-    if _entries((root() / "prefect.yaml").read_text(encoding="utf-8")):  # Prefect calls an empty list a fault
+    if _named():  # Prefect calls an empty list a fault
         command = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
         done = subprocess.run(command, cwd=root(), check=False)
         if done.returncode != 0:
             sys.exit(done.returncode)
     _withdraw(known - nights)
     _remember(api, digest, nights)
+
+
+def _named() -> bool:
+    """Whether prefect.yaml names anything. Raises Fault when it cannot be read."""
+    path = root() / "prefect.yaml"
+    try:
+        return bool(_entries(_text(path)))
+    except yaml.YAMLError as error:
+        raise Fault(f"{path}: {error}") from None
 
 
 def _withdraw(apps: set[str]) -> None:
@@ -169,12 +178,27 @@ def _make_pool() -> None:
         client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
 
 
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise Fault(f"{path}: no file, but a folder or something else")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise Fault(f"{path}: not text in UTF-8") from None
+
+
 def _entries(text: str) -> dict[str, dict[str, Any]]:
     """The deployments by name. Raises YAMLError."""
-    content = yaml.safe_load(text) or {}
+    try:
+        content = yaml.safe_load(text) or {}
+    except (ValueError, RecursionError) as error:  # no date; nested too deeply
+        raise yaml.YAMLError(str(error)) from None
     if not isinstance(content, dict):
         raise yaml.YAMLError("not a mapping")
-    return {str(entry.get("name", "")): entry for entry in content.get("deployments") or []}
+    entries = content.get("deployments") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise yaml.YAMLError("`deployments:` is not a list of mappings")
+    return {str(entry.get("name", "")): entry for entry in entries}
 
 
 def _record() -> Path:
@@ -189,9 +213,10 @@ def _deployed(api: str) -> dict[str, Any]:
 def _all_deployed() -> dict[str, dict[str, Any]]:
     """By the server's address."""
     try:
-        return dict(json.loads(_record().read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        found = dict(json.loads(_record().read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return {}
+    return {api: told for api, told in found.items() if isinstance(told, dict)}
 
 
 def _remember(api: str, digest: str, nights: set[str]) -> None:
@@ -223,4 +248,7 @@ ENTRY = """\
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Fault as fault:
+        sys.exit(str(fault))

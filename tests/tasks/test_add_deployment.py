@@ -1,3 +1,4 @@
+import os
 import subprocess
 
 import pytest
@@ -5,6 +6,7 @@ import yaml
 
 from models.runtime.faults import Fault
 from tasks import deployments
+from tasks.app import create_app
 from tasks.deployments import add_deployment, changed
 
 BEFORE = """\
@@ -60,6 +62,45 @@ def test_a_file_that_cannot_be_added_to_stays_as_it_is(prefect_yaml, text):
     with pytest.raises(Fault, match=r"(?s)prefect\.yaml: pipeline-tiles cannot be added \(.*Add it by hand:\n  - name"):
         add_deployment("tiles", "0 2 * * *")
     assert prefect_yaml.read_text() == text
+
+
+ODD_FILES = {
+    "latin": (b"# \xe9\n", "not text in UTF-8"),
+    "list": (b"- a\n", "not a mapping"),
+    "number": (b"deployments: 3\n", "`deployments:` is not a list of mappings"),
+    "strings": (b"deployments: [a, b]\n", "`deployments:` is not a list of mappings"),
+    "deep": (b"[" * 10_000, ""),
+    "folder": (None, "no file, but a folder or something else"),
+    "pipe": (None, "no file, but a folder or something else"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_FILES)
+def test_an_odd_prefect_yaml_is_named_and_never_waited_for(prefect_yaml, workspace, monkeypatch, kind):
+    content, reason = ODD_FILES[kind]
+    prefect_yaml.unlink()
+    if content is not None:
+        prefect_yaml.write_bytes(content)
+    elif kind == "folder":
+        prefect_yaml.mkdir()
+    else:
+        os.mkfifo(prefect_yaml)
+    create_app("tiles", "photos", "resnet18")
+    with pytest.raises(Fault, match=rf"prefect\.yaml: .*{reason}"):
+        add_deployment("tiles", "0 2 * * *")
+    (note,) = deployments.follow_apps()
+    assert note.startswith("tiles is left as it is: ") and reason in note
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4299/api")
+    monkeypatch.setattr(deployments, "_make_pool", lambda: None)
+    with pytest.raises(Fault, match=rf"prefect\.yaml: .*{reason}"):
+        deployments.main()
+
+
+@pytest.mark.parametrize("written", ["[1]", "3", '{"http://server/api": 3}', "{"])
+def test_a_damaged_record_of_what_was_deployed_counts_as_none(prefect_yaml, workspace, written):
+    (workspace / "home").mkdir()
+    (workspace / "home/deployed.json").write_text(written)
+    assert changed("http://server/api")
 
 
 def test_deployed_again_when_something_in_it_changed(prefect_yaml, workspace):
