@@ -2,6 +2,9 @@
 
 import difflib
 from collections.abc import Iterable
+from reprlib import repr as brief
+
+SHOWN = 20  # names of a long list
 
 
 class Fault(Exception):
@@ -11,9 +14,24 @@ class Fault(Exception):
     """
 
 
-def brief(text: str) -> str:
-    """A user's name or value as a message quotes it: its beginning, where it is very long."""
-    return text if len(text) <= 100 else f"{text[:100]}…"
+def short(value: object, most: int = 80) -> str:
+    """A user's name or value as a message quotes it: its two ends where it is longer than `most` characters.
+
+    What is no text is cut before it is written out: aliases make a few lines of YAML a billion names.
+    """
+    try:
+        text = value if isinstance(value, str) else brief(value)
+    except ValueError:  # Python's own, of a number with thousands of digits
+        text = "a very long number"
+    tail = most // 4
+    return text if len(text) <= most else f"{text[: most - tail - 1]}…{text[-tail:]}"
+
+
+def listed(names: Iterable[object], most: int = SHOWN) -> str:
+    """Names as a message lists them: the first few, each cut, and how many more there are."""
+    every = list(names)
+    more = f" and {len(every) - most} more" if len(every) > most else ""
+    return ", ".join(map(short, every[:most])) + more
 
 
 def choices(given: str, known: Iterable[str], what: str = "Known") -> str:
@@ -25,5 +43,5 @@ def choices(given: str, known: Iterable[str], what: str = "Known") -> str:
     names = sorted(known)
     if not names:
         return f"{what}: none."
-    near = difflib.get_close_matches(given, names, n=1)
-    return f"{what}: {', '.join(names)}." + (f" Did you mean {near[0]!r}?" if near else "")
+    near = difflib.get_close_matches(given[:200], names, n=1)
+    return f"{what}: {listed(names)}." + (f" Did you mean {short(near[0])!r}?" if near else "")
