@@ -19,7 +19,7 @@ from tasks.data.dataset import folder_of, named_dataset
 from tasks.data.draft import Draft, draft, fresh, mended, placed, remember_splits, within
 from tasks.data.formats.source import Source
 from tasks.data.split import shares
-from tasks.data.store import build, heading, lines, read_rows, record, swap, tidy, write_json, write_rows
+from tasks.data.store import build, heading, lines, read_rows, record, swap, write_json, write_rows
 from tasks.data.version import folder_version, verify, versions
 from tasks.page import log, show, show_table
 from tasks.workspace import root
@@ -121,7 +121,8 @@ def write(draft: Draft) -> str:
     """Build the dataset beside its place and answer that folder; '' when the one in place is the same."""
     head = heading(draft.name, draft.task, draft.exclusive, draft.concepts)
     place = folder_of(draft.name)
-    same = _text(place / "dataset.yaml") == head and _text(place / "annotations.jsonl") == lines(draft.annotations)
+    texts = {"dataset.yaml": head, "annotations.jsonl": lines(draft.annotations)}
+    same = all(_content(place / file) == text.encode() for file, text in texts.items())
     if same and folder_version(place) == versions().get(draft.name):
         return ""
     files = {image.annotation.image: image.file for image in draft.images}
@@ -131,11 +132,8 @@ def write(draft: Draft) -> str:
 @task(cache_policy=NO_CACHE, task_run_name="version")
 def version(request: Request, draft: Draft, format: str, built: str) -> Ingested:
     """Put the files into DVC's cache, the dataset into its place, and its version into data.dvc."""
-    try:
-        staged = stage(draft.name, Path(built) if built else None, request.forget)
-        found = point(staged, partial(swap, draft.name) if built else None)
-    finally:
-        tidy()  # refused or done: what was built, or what stood there before, may fill the disk
+    staged = stage(draft.name, Path(built) if built else None, request.forget)
+    found = point(staged, partial(swap, draft.name) if built else None)
     if request.retry:
         _keep_rows(draft)
     remember_splits(draft.name, draft.annotations)
@@ -153,5 +151,5 @@ def report(ingested: Ingested, draft: Draft) -> None:
     log(ingested.sentence())
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
+def _content(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from reprlib import repr as brief
 from typing import Any
+
+from models.runtime.faults import listed, short
 
 Box = tuple[float, float, float, float]
 SPLITS = ("train", "val", "test")
@@ -38,9 +43,9 @@ class Annotation:
     def __post_init__(self) -> None:
         counts = {name: len(getattr(self, name)) for name in ("boxes", "areas", "box_concepts", "crowd", "difficult")}
         if len(set(counts.values())) > 1:
-            raise ValueError(f"{self.image}: columns of different lengths: {counts}")
+            raise ValueError(f"{short(self.image)}: columns of different lengths: {counts}")
         if self.split not in SPLITS:
-            raise ValueError(f"{self.image}: split {self.split!r} is not one of {', '.join(SPLITS)}")
+            raise ValueError(f"{short(self.image)}: split {short(self.split)!r} is not one of {', '.join(SPLITS)}")
 
     def line(self) -> str:
         """The canonical JSON of this annotation: the same annotation gives the same bytes."""
@@ -50,10 +55,68 @@ class Annotation:
     def parse(cls, line: str) -> Annotation:
         """An annotation from its line. Raises ValueError, KeyError or TypeError on anything else."""
         row = json.loads(line)
-        unknown = row.keys() - {f.name for f in fields(cls)}
+        if not isinstance(row, dict):
+            raise ValueError("it must be a JSON object")
+        unknown = row.keys() - KEYS
         if unknown:
-            raise ValueError(f"unknown keys {sorted(unknown)}")
+            raise ValueError(f"unknown keys {listed(sorted(unknown))}")
+        for name, (what, good) in KINDS.items():
+            if name in row and not good(row[name]):
+                raise ValueError(f"{name} must be {what}; it is {brief(row[name])}")
         row["boxes"] = tuple(tuple(float(v) for v in box) for box in row["boxes"])
         for name in ("concepts", "areas", "box_concepts", "crowd", "difficult"):
             row[name] = tuple(row[name])
         return cls(**row)
+
+
+def sound(value: object, levels: int = 50) -> bool:
+    """Whether JSON in UTF-8 holds a value for good: no NaN, no half character, not nested without end."""
+    if isinstance(value, str):
+        return value.isascii() or value.encode("utf-8", "replace").decode() == value
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return levels > 0 and all(isinstance(k, str) and sound(k) and sound(v, levels - 1) for k, v in value.items())
+    if isinstance(value, list):
+        return levels > 0 and all(sound(entry, levels - 1) for entry in value)
+    return value is None or isinstance(value, int)
+
+
+def _pixels(value: object) -> bool:
+    return type(value) is int and 0 < value < 2**31
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) and sound(text) for text in value)
+
+
+def _numbers(value: object) -> bool:
+    return isinstance(value, list) and all(type(v) in (int, float) and -LARGEST < v < LARGEST for v in value)
+
+
+def _flags(value: object) -> bool:
+    return isinstance(value, list) and all(value is True or value is False for value in value)
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str) and sound(value)
+
+
+LARGEST = 1e15  # pixels and their squares: beyond it a float no longer tells one from the next; NaN is not below it
+KEYS = frozenset(field.name for field in fields(Annotation))
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "image": ("a text", _text),
+    "sha256": ("a text", _text),
+    "width": ("a whole number above 0", _pixels),
+    "height": ("a whole number above 0", _pixels),
+    "concepts": ("a list of texts", _texts),
+    "boxes": (
+        "a list of four numbers each",
+        lambda value: isinstance(value, list) and all(_numbers(box) and len(box) == 4 for box in value),
+    ),
+    "areas": ("a list of numbers", _numbers),
+    "box_concepts": ("a list of texts", _texts),
+    "crowd": ("a list of true and false", _flags),
+    "difficult": ("a list of true and false", _flags),
+    "metadata": ("an object without NaN or half characters", lambda value: isinstance(value, dict) and sound(value)),
+}

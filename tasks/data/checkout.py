@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
-from models.runtime.faults import Fault
-from tasks.data.dataset import inside
+from models.runtime.faults import Fault, listed, short
+from tasks.data.dataset import inside, parse_head
 from tasks.data.listing import Listing
 from tasks.data.pointer import pointers_in_git, read_pointer
 from tasks.data.repository import cached, content_of, fetch, listing_of, repository
+from tasks.data.whole import unusable, whole
 from tasks.workspace import root, state
 
 if TYPE_CHECKING:
@@ -35,16 +33,26 @@ def checkout(name: str, version: str, folder: Path | None = None) -> Path:
             known |= _in_cache(repo, name)  # reads every listing there is, so only where it must
         digest = _expand(name, version, known)
         target = folder or state() / "checkouts" / f"{name}@{digest.removesuffix('.dir')}"
-        if target.resolve().is_relative_to((root() / "data").resolve()):
-            raise Fault(f"{target}: lies in data/, which holds the current versions. Choose a folder outside.")
-        if target.exists() and (not target.is_dir() or any(target.iterdir())):
-            if target.is_dir() and listing_of(repo, target).digest == digest:
+        if _taken(target):
+            if (target / "dataset.yaml").is_file() and listing_of(repo, target).digest == digest:
                 return target
-            raise Fault(f"{target}: is there already and not {name}@{version}. Remove it, or choose another.")
+            raise Fault(f"{target}: is there already and not {name}@{digest[:12]}. Remove it, or choose another.")
         listing = _listing(repo, name, digest, known[digest])
         fetch(repo, listing)
-        _write_out(repo, listing, target)
+        _write_out(repo, listing, target.resolve())
     return target
+
+
+def _taken(target: Path) -> bool:
+    """Whether something is there already. Raises Fault where no checkout may go."""
+    try:
+        if target.resolve().is_relative_to((root() / "data").resolve()):
+            raise Fault(f"{target}: lies in data/, which holds the current versions. Choose a folder outside.")
+        return target.exists() and (not target.is_dir() or any(target.iterdir()))
+    except OSError as error:
+        raise unusable(error, target) from None
+    except RuntimeError:  # Python's word for a link to itself
+        raise Fault(f"{target}: a link that leads to itself. Choose another folder.") from None
 
 
 def _in_git(name: str) -> dict[str, str]:
@@ -62,10 +70,13 @@ def _in_cache(repo: Repo, name: str) -> dict[str, str]:
     for path in Path(repo.cache.local.path).glob("??/*.dir"):
         digest = path.parent.name + path.name
         listing = cached(repo, digest)
-        head = Listing.parse(listing).files.get("dataset.yaml") if listing else None
-        content = cached(repo, head) if head else None
-        if content and yaml.safe_load(content).get("name") == name:
-            known[digest] = ""
+        try:
+            head = Listing.parse(listing).files.get("dataset.yaml") if listing else None
+            content = cached(repo, head) if head else None
+            if content and parse_head(content, Path("dataset.yaml"))["name"] == name:
+                known[digest] = ""
+        except (Fault, ValueError, LookupError, TypeError):
+            continue
     return known
 
 
@@ -78,9 +89,9 @@ def _expand(name: str, version: str, known: Collection[str]) -> str:
         return found[0]
     else:
         what = "is ambiguous" if found else "is not known here"
-    listed = ", ".join(sorted(digest[:12] for digest in known)) or "none"
     raise Fault(
-        f"{name}@{version}: this version {what}. Known: {listed}. "
+        f"{short(name)}@{short(version)}: this version {what}. "
+        f"Known: {listed(sorted(digest[:12] for digest in known)) or 'none'}. "
         "Older ones come with git's history of data.dvc and a DVC remote that holds them."
     )
 
@@ -102,20 +113,16 @@ def _listing(repo: Repo, name: str, digest: str, whole: str) -> Listing:
 
 def _write_out(repo: Repo, listing: Listing, target: Path) -> None:
     """Copy a version's files out of the cache, checked, into a folder that appears in one step."""
-    beside = target.with_name(f".{target.name}.new")
-    shutil.rmtree(beside, ignore_errors=True)
-    for path, md5 in listing.files.items():
-        if not inside(path):
-            raise Fault(f"{path!r}: a file of this version lies outside its folder. It was not made here.")
-        source = Path(repo.cache.local.oid_to_path(md5))
-        try:
-            content = source.read_bytes()
-        except FileNotFoundError:
-            raise Fault(f"{path} ({md5}): neither in DVC's cache nor on a remote. `dvc fetch` it first.") from None
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
-            raise Fault(f"{source}: damaged, its md5 differs. Remove it and `dvc fetch` it again.")
-        (beside / path).parent.mkdir(parents=True, exist_ok=True)
-        (beside / path).write_bytes(content)
-    if target.is_dir():
-        target.rmdir()
-    beside.replace(target)
+    with whole(target) as beside:
+        for path, md5 in listing.files.items():
+            if not inside(path):
+                raise Fault(f"{path!r}: a file of this version lies outside its folder. It was not made here.")
+            source = Path(repo.cache.local.oid_to_path(md5))
+            try:
+                content = source.read_bytes()
+            except FileNotFoundError:
+                raise Fault(f"{path} ({md5}): neither in DVC's cache nor on a remote. `dvc fetch` it first.") from None
+            if hashlib.md5(content, usedforsecurity=False).hexdigest() != md5:
+                raise Fault(f"{source}: damaged, its md5 differs. Remove it and `dvc fetch` it again.")
+            (beside / path).parent.mkdir(parents=True, exist_ok=True)
+            (beside / path).write_bytes(content)

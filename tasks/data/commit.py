@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, NoReturn
 from models.runtime.faults import Fault
 from tasks.data.dataset import folder_of
 from tasks.data.listing import Listing, together
-from tasks.data.pointer import NAME, Pointer, path, prepare, read_pointer
+from tasks.data.pointer import NAME, Pointer, path, prepared, read_pointer
 from tasks.data.repository import content_of, listing_of, put, repository, store
 from tasks.data.version import digests, listings, named_in
 
@@ -100,11 +100,12 @@ def point(staged: Staged, arrive: Callable[[], None] | None = None) -> Versions:
     """
     if read_pointer() != staged.before:
         raise Fault(f"{NAME} was changed while this ran (by another dvc or git command). Run it again.")
-    beside = prepare(staged.after) if staged.after != staged.before else None
-    if arrive:
-        arrive()
-    if beside:
-        beside.replace(path())
+    changed = staged.after != staged.before
+    with prepared(staged.after) as beside:
+        if arrive:
+            arrive()
+        if changed:
+            beside.replace(path())
     return staged.versions
 
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-import yaml
-
-from models.runtime.faults import Fault, choices
-from tasks.data.annotations import SPLITS, Annotation
+from models.runtime.faults import Fault, choices, listed, short
+from tasks.data.annotations import SPLITS, Annotation, sound
+from tasks.data.parsed import parsed
 from tasks.workspace import root
 
 Task = Literal["classification", "detection"]
@@ -42,7 +41,7 @@ class Dataset:
     def split(self, name: str) -> tuple[Annotation, ...]:
         """The annotations of one split, sorted by image. Raises Fault for an unknown split."""
         if name not in SPLITS:
-            raise Fault(f"dataset {self.name}: there is no split {name!r}. {choices(name, SPLITS)}")
+            raise Fault(f"dataset {self.name}: there is no split {short(name)!r}. {choices(name, SPLITS)}")
         return tuple(entry for entry in self.annotations if entry.split == name)
 
     def path(self, annotation: Annotation) -> Path:
@@ -57,7 +56,9 @@ def folder_of(name: str) -> Path:
     """
     good = bool(name) and name[0].isalnum() and all(c.isalnum() or c in "-_." for c in name)
     if not good or len(name) > 100:
-        raise Fault(f"{name!r} cannot name a dataset: letters, digits, '-', '_' and '.', a letter or digit first")
+        raise Fault(
+            f"{short(name)!r} cannot name a dataset: letters, digits, '-', '_' and '.', a letter or digit first"
+        )
     return root() / "data" / name
 
 
@@ -67,7 +68,7 @@ def named_dataset(name: str, version: str = "") -> Dataset:
     if not (folder / "dataset.yaml").is_file():
         known = datasets()
         raise Fault(
-            f"there is no dataset {name!r} on disk ({folder}). {choices(name, known)} "
+            f"there is no dataset {short(name)!r} on disk ({folder}). {choices(name, known)} "
             f"`sightline ingest SOURCE --dataset {name}` makes one; "
             f"`dvc pull` brings those that data.dvc names, where a remote holds them."
         )
@@ -86,7 +87,7 @@ def open_dataset(folder: Path, version: str = "") -> Dataset:
     version: what to call it; it is not checked here (tasks/data/version.py does).
     Raises Fault that says which file and line is wrong, and how.
     """
-    head = _head(folder / "dataset.yaml")
+    head = parse_head(_content(folder / "dataset.yaml"), folder / "dataset.yaml")
     path = folder / "annotations.jsonl"
     annotations = read_annotations(path)
     _known_concepts(path, annotations, head["concepts"])
@@ -104,13 +105,7 @@ def open_dataset(folder: Path, version: str = "") -> Dataset:
 
 def read_annotations(path: Path) -> tuple[Annotation, ...]:
     """The annotations of a file, sorted by image. Raises Fault that names the line that is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise Fault(f"{path}: there is no such file. Ingest the dataset again.") from None
-    except UnicodeDecodeError as error:
-        raise Fault(f"{path}: not UTF-8 ({error})") from None
-    return parse_annotations(text, path)
+    return parse_annotations(_content(path), path)
 
 
 def parse_annotations(text: str, path: Path) -> tuple[Annotation, ...]:
@@ -125,37 +120,52 @@ def inside(path: str) -> bool:
     return bool(parts.parts) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
 
 
+def _content(path: Path) -> str:
+    """A file's text. Raises Fault where it is none, or no file (one may wait for ever for what is no regular file)."""
+    try:
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Fault(f"{path}: not UTF-8 ({error}). {_again(path)}") from None
+    except OSError as error:
+        raise Fault(f"{path}: cannot be read ({error.strerror}). {_again(path)}") from None
+    raise Fault(f"{path}: there is no such file, so {path.parent} is no dataset. {_again(path)}")
+
+
+def _again(path: Path) -> str:
+    """What to do about a file of a dataset that is broken."""
+    return f"Ingest the dataset again, or `dvc checkout data/{path.parent.name}` where data.dvc names it."
+
+
 def _annotation(path: Path, number: int, line: str) -> Annotation:
     try:
         entry = Annotation.parse(line)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise Fault(f"{path}:{number}: not an annotation: {reason}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        reason = f"it lacks {error}" if isinstance(error, KeyError) else short(str(error), 300)
+        raise Fault(f"{path}:{number}: not an annotation: {reason}. {_again(path)}") from None
     if not inside(entry.image):
-        raise Fault(f"{path}:{number}: the image {entry.image!r} lies outside the dataset's images/")
+        raise Fault(f"{path}:{number}: the image {short(entry.image)!r} lies outside the dataset's images/")
     return entry
 
 
-def _head(path: Path) -> dict[str, Any]:
-    """dataset.yaml as {name, task, exclusive, concepts}, every value of the right kind."""
+def parse_head(content: str | bytes, path: Path) -> dict[str, Any]:
+    """A dataset.yaml as {name, task, exclusive, concepts}, every value of the right kind. Raises Fault."""
     try:
-        head = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Fault(f"{path}: there is no such file, so {path.parent} is no dataset") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
-        raise Fault(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        head = parsed(content)
+    except ValueError as error:
+        raise Fault(f"{path}: not YAML ({error}). {_again(path)}") from None
     if not isinstance(head, dict) or set(head) != set(KEYS):
-        given = ", ".join(map(str, head)) if isinstance(head, dict) else repr(head)
-        raise Fault(f"{path}: must hold {', '.join(KEYS)}; it holds {given}")
-    if head["task"] not in TASKS:
-        raise Fault(f"{path}: there is no task {head['task']!r}. {choices(str(head['task']), TASKS)}")
-    concepts = head["concepts"]
-    if not isinstance(concepts, list) or not all(isinstance(name, str) for name in concepts):
+        given = listed(head) if isinstance(head, dict) else short(head)
+        raise Fault(f"{path}: must hold {', '.join(KEYS)}; it holds {given}. {_again(path)}")
+    task, concepts = short(head["task"]), head["concepts"]
+    if task not in TASKS:
+        raise Fault(f"{path}: there is no task {task!r}. {choices(task, TASKS)}")
+    if not isinstance(concepts, list) or not all(isinstance(name, str) and sound(name) for name in concepts):
         raise Fault(f"{path}: concepts must be a list of names, quoted where they look like numbers")
     twice = [name for name, count in Counter(concepts).items() if count > 1]
     if twice:
-        raise Fault(f"{path}: the concept {twice[0]!r} is listed twice")
-    if not isinstance(head["exclusive"], bool) or not isinstance(head["name"], str):
+        raise Fault(f"{path}: the concept {short(twice[0])!r} is listed twice")
+    if not isinstance(head["exclusive"], bool) or not isinstance(head["name"], str) or not sound(head["name"]):
         raise Fault(f"{path}: name must be a text and exclusive true or false")
     return head
 
@@ -166,10 +176,9 @@ def _known_concepts(path: Path, annotations: tuple[Annotation, ...], concepts: l
         counts = Counter(name for entry in annotations for name in getattr(entry, column))
         strange = sorted(counts.keys() - known, key=lambda name: (-counts[name], name))
         if strange:
-            listed = choices(strange[0], concepts).removeprefix("Known: ").partition(".")
             raise Fault(
-                f"{path}: {counts[strange[0]]} {what} name the concept {strange[0]!r}, "
-                f"which is not in dataset.yaml ({listed[0]}).{listed[2]}"
+                f"{path}: {counts[strange[0]]} {what} name the concept {short(strange[0])!r}, "
+                f"which is not in dataset.yaml. {choices(strange[0], concepts)}"
             )
 
 
@@ -177,4 +186,4 @@ def _unique_images(path: Path, annotations: tuple[Annotation, ...]) -> None:
     counts = Counter(entry.image for entry in annotations)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
-        raise Fault(f"{path}: the image {json.dumps(twice[0], ensure_ascii=False)} has {counts[twice[0]]} lines")
+        raise Fault(f"{path}: the image {json.dumps(short(twice[0]), ensure_ascii=False)} has {counts[twice[0]]} lines")

@@ -20,18 +20,22 @@ but this file is known, can name what it lacks:
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
+from tasks.data.parsed import parsed
 from tasks.workspace import root
 
 NAME = "data.dvc"
+BACK = f"`git checkout {NAME}` brings the last good one back."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Pointer:
         out = {"md5": data_version, "size": size, "nfiles": files, "hash": "md5", "path": "data"}
         kept = {key: value for key, value in _out(self.document).items() if key not in out}
         named = dict(sorted(datasets.items()))
-        meta = {**(self.document.get("meta") or {}), "data_version": data_version, "datasets": named}
+        other = self.document.get("meta")
+        meta = {**(other if isinstance(other, dict) else {}), "data_version": data_version, "datasets": named}
         outs = [{key: value for key, value in out.items() if value is not None} | kept]
         return Pointer(data_version, named, {**self.document, "outs": outs, "meta": meta})
 
@@ -71,38 +76,52 @@ def path() -> Path:
 def read_pointer() -> Pointer:
     """What data.dvc says now; an empty pointer when there is none. Raises Fault when it is not ours to read."""
     try:
-        return parse_pointer(path().read_text(encoding="utf-8"), str(path()))
+        text = path().read_text(encoding="utf-8")
     except FileNotFoundError:
         return Pointer()
+    except (OSError, UnicodeDecodeError) as error:
+        said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise Fault(f"{path()}: cannot be read ({said}). {BACK}") from None
+    return parse_pointer(text, str(path()))
 
 
 def parse_pointer(text: str, where: str = NAME) -> Pointer:
     """What a data.dvc of that text says. Raises Fault when it is no pointer to `data`."""
     try:
-        document = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise Fault(f"{where}: not YAML ({' '.join(str(error).split())}). Is a git merge unfinished?") from None
+        document = parsed(text)
+    except ValueError as error:
+        raise Fault(f"{where}: not YAML ({error}). Is a git merge unfinished? {BACK}") from None
     out = _out(document)
     version = out.get("md5")
-    if out.get("path") != "data" or not isinstance(version, str) or not version.endswith(".dir"):
-        raise Fault(
-            f"{where}: must point to the one folder `data` (outs: one entry with md5 and path: data). "
-            "`git checkout data.dvc` brings the last good one back."
-        )
+    if out.get("path") != "data" or not _is_version(version):
+        raise Fault(f"{where}: must point to the one folder `data` (outs: one entry with md5 and path: data). {BACK}")
     meta = document.get("meta") or {}
-    valid = isinstance(meta, dict) and meta.get("data_version") == version
-    named = meta.get("datasets") if valid else None
+    named = meta.get("datasets") if isinstance(meta, dict) and meta.get("data_version") == version else None
+    for name, digest in named.items() if isinstance(named, dict) else ():
+        if not isinstance(name, str) or not _is_version(digest):
+            raise Fault(
+                f"{where}: meta: datasets: {short(name)}: {short(digest)} is no dataset with its version (name: "
+                f"<md5>.dir, names quoted where they look like numbers). {BACK}"
+            )
     return Pointer(version, dict(named) if isinstance(named, dict) else None, document)
 
 
-def prepare(pointer: Pointer) -> Path:
-    """Write what is to be data.dvc beside it, safe on disk: a rename makes it that."""
+def _is_version(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and re.fullmatch(r"[0-9a-f]{32}\.dir", value) is not None
+
+
+@contextmanager
+def prepared(pointer: Pointer) -> Iterator[Path]:
+    """What is to be data.dvc beside it, safe on disk: a rename makes it that; else nothing is left of it."""
     beside = path().with_name(f".{NAME}.new")  # one name: the ingests' lock lets one at a time write it
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(pointer.text())
-        file.flush()
-        os.fsync(file.fileno())
-    return beside
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(pointer.text())
+            file.flush()
+            os.fsync(file.fileno())
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def pointers_in_git() -> Iterator[Pointer]:
@@ -118,7 +137,8 @@ def _git(*arguments: str) -> str:
     """Git's answer about the root; empty where there is no git or no repository."""
     try:
         command = ["git", "-C", str(root()), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+        return said.stdout
     except OSError:
         return ""
 

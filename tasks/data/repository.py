@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from models.runtime.faults import Fault
 from tasks.data.listing import Listing
-from tasks.files import room_for
+from tasks.files import room_for, write
 from tasks.workspace import root, settle, state
 
 if TYPE_CHECKING:
@@ -25,29 +26,31 @@ if TYPE_CHECKING:
 
 CONFIG = '[core]\n    analytics = false\n    check_update = false\n{}[cache]\n    type = "reflink,copy"\n'
 IGNORED = "# An ingest under way, or one that was killed, leaves these beside a dataset. They are not data.\n/data/.*\n"
+HALF = "??/.*.tmp"  # what DVC leaves in its cache of a file that it could not copy whole
 
 
 @contextmanager
 def repository() -> Iterator[Repo]:
-    """The DVC repository at the root, made if there is none. DVC's errors come out as Fault."""
+    """The DVC repository at the root, made if there is none. DVC's errors, and the disk's, come out as Fault."""
     settle()
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     logging.getLogger("dvc").setLevel(logging.CRITICAL)
     logging.getLogger("dvc_data").setLevel(logging.CRITICAL)
-    _initialise(root())
     # Hashes that DVC remembers go below .sightline, not into /var/tmp as is its habit. Nothing here needs git.
     hashes = str(state() / "dvc")
     here = {"core": {"site_cache_dir": hashes, "no_scm": True}}
-    repo = Repo(str(root()), config=here, _wait_for_lock=True)
     try:
-        _stay_inside(repo, hashes)
-        yield repo
+        _initialise(root())
+        with closing(Repo(str(root()), config=here, _wait_for_lock=True)) as repo:
+            _stay_inside(repo, hashes)
+            yield repo
     except DvcException as error:
         raise Fault(f"DVC: {error}") from error
-    finally:
-        repo.close()
+    except (OSError, sqlite3.Error) as error:  # DVC keeps its hashes in SQLite
+        where, said = getattr(error, "filename", None) or root(), getattr(error, "strerror", None) or error
+        raise Fault(f"{where}: cannot be read or written ({said}). Is the disk full, or read-only?") from error
 
 
 def _initialise(folder: Path) -> None:
@@ -55,11 +58,10 @@ def _initialise(folder: Path) -> None:
     config = folder / ".dvc" / "config"
     if config.exists():
         return
-    config.parent.mkdir(parents=True, exist_ok=True)
-    config.write_text(CONFIG.format("" if (folder / ".git").exists() else "    no_scm = true\n"))
-    (config.parent / ".gitignore").write_text("/config.local\n/tmp\n/cache\n")
     if not (folder / ".dvcignore").exists():
-        (folder / ".dvcignore").write_text(IGNORED)
+        write(folder / ".dvcignore", IGNORED)
+    write(config.parent / ".gitignore", "/config.local\n/tmp\n/cache\n")
+    write(config, CONFIG.format("" if (folder / ".git").exists() else "    no_scm = true\n"))
 
 
 def _stay_inside(repo: Repo, folder: str) -> None:
@@ -81,22 +83,31 @@ def store(repo: Repo, folder: Path) -> Listing:
 
     listing, staging, info = _build(repo, folder, dry=False)
     lacking = {md5: folder / path for path, md5 in listing.files.items() if not repo.cache.local.exists(md5)}
-    Path(repo.cache.local.path).mkdir(parents=True, exist_ok=True)
-    room_for(lacking.values(), Path(repo.cache.local.path))
-    failed = transfer(staging, repo.cache.local, {info}, shallow=False, hardlink=False).failed
+    cache = Path(repo.cache.local.path)
+    cache.mkdir(parents=True, exist_ok=True)
+    room_for(lacking.values(), cache)
+    others = set(cache.glob(HALF))
+    try:
+        failed = transfer(staging, repo.cache.local, {info}, shallow=False, hardlink=False).failed
+    finally:
+        for half in set(cache.glob(HALF)) - others:
+            half.unlink(missing_ok=True)
     if failed:
-        raise Fault(f"{folder}: {len(failed)} files could not be copied into {repo.cache.local.path} (disk full?)")
+        raise Fault(f"{folder}: {len(failed)} files could not be copied into {cache} (disk full?)")
     return listing
 
 
 def _build(repo: Repo, folder: Path, dry: bool) -> tuple[Listing, HashFileDB, HashInfo]:
     from dvc.fs import localfs
-    from dvc_data.hashfile.build import build
+    from dvc_data.hashfile.build import IgnoreInCollectedDirError, build
     from dvc_data.hashfile.tree import Tree
 
     # .dvcignore leaves out `data/.*`, which is where a new dataset stands before the swap.
     ignore = repo.dvcignore if folder.parent == root() / "data" and folder.name[0] != "." else None
-    staging, _, tree = build(repo.cache.local, str(folder), localfs, "md5", dry_run=dry, ignore=ignore)
+    try:
+        staging, _, tree = build(repo.cache.local, str(folder), localfs, "md5", dry_run=dry, ignore=ignore)
+    except IgnoreInCollectedDirError:
+        raise Fault(f"{folder}: there is a .dvcignore in it, which DVC refuses there. Remove it.") from None
     assert isinstance(tree, Tree)
     files = {"/".join(key): info.value for key, _, info in tree}
     return Listing(files), staging, tree.hash_info

@@ -10,16 +10,16 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import KEYS, folder_of
 from tasks.data.formats.source import Rejected
@@ -30,10 +30,25 @@ log = logging.getLogger(__name__)
 COLUMNS = tuple(field.name for field in fields(Rejected))
 
 
-def locked() -> AbstractContextManager[None]:
-    """Only one at a time may change `data/` and data.dvc; the next waits, and goes on when a holder is killed."""
+@contextmanager
+def locked() -> Iterator[None]:
+    """Only one at a time may change `data/` and data.dvc; the next waits, and goes on when a holder is killed.
+
+    At the end, refused or done, what was built or stood there before is taken away: it may fill the disk.
+    What the disk does not allow comes out as Fault.
+    """
     path = state() / "ingest" / ".lock"  # no dataset's name begins with a dot
-    return alone_at(path, lambda: log.warning("another ingest is at work: waiting until it is done"))
+    try:
+        with alone_at(path, lambda: log.warning("another ingest is at work: waiting until it is done")):
+            try:
+                yield
+            finally:
+                tidy()
+    except OSError as error:
+        where = short(str(error.filename or root()), 200)
+        raise Fault(
+            f"{where}: cannot be read or written ({error.strerror or error}). Is the disk full, or read-only?"
+        ) from error
 
 
 def record(name: str) -> Path:

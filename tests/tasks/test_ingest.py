@@ -48,9 +48,10 @@ def xml(folder: Path, name: str, shade: int, *boxes: tuple[int, int, int, int]) 
 def ingest(source, dataset="pets", format="auto", split="", tolerance=0.05, retry="", forget=""):
     """The flow's steps, without a Prefect server."""
     request = verbs.request(str(source), dataset, format, split, tolerance, str(retry), forget)
-    found = verbs.read.fn(request)
-    draft = verbs.split.fn(request, verbs.check.fn(request, found))
-    return verbs.version.fn(request, draft, found.format, verbs.write.fn(draft))
+    with store.locked():
+        found = verbs.read.fn(request)
+        draft = verbs.split.fn(request, verbs.check.fn(request, found))
+        return verbs.version.fn(request, draft, found.format, verbs.write.fn(draft))
 
 
 def test_a_folder_becomes_a_dataset(workspace, photos):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import posixpath
-import shutil
 from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from tasks.data.formats.claims import Claim
 from tasks.data.formats.files import Files, walk
 from tasks.data.formats.names import readable
 from tasks.data.formats.source import Boxed, Labelled, Rejected, Source
+from tasks.data.whole import whole
 from tasks.workspace import root
 
 __all__ = ["FORMATS", "Boxed", "Format", "Labelled", "Rejected", "Source", "Written", "check_format", "read", "write"]
@@ -113,16 +113,9 @@ def write(dataset: Dataset, format: str, folder: Path) -> Written:
             f"{dataset.task}. Use --format {' or --format '.join(others)}"
         )
     target = _free(dataset, folder)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.mkdir(parents=True)
+    with whole(target) as beside:
         lost = FORMATS[format].write(dataset, beside)
         files = sum(len(names) for _, _, names in os.walk(beside))
-        beside.replace(target)
-    except OSError as error:
-        raise Fault(f"{folder}: cannot be written ({error})") from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return Written(folder, files, lost)
 
 

@@ -1,5 +1,6 @@
 """A dataset on disk is opened as it was written, and every fault in it is named."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,8 @@ def test_same_annotations_same_bytes():
 @pytest.mark.parametrize(
     ("concepts", "message"),
     [
-        (("cat", "dog", "hial"), r"1 boxes name the concept 'hail', .*\(cat, dog, hial\)\. Did you mean 'hial'\?"),
-        (("cat", "hail"), r"1 images name the concept 'dog', which is not in dataset.yaml \(cat, hail\)"),
+        (("cat", "dog", "hial"), r"1 boxes name the concept 'hail', .*Known: cat, dog, hial\. Did you mean 'hial'\?"),
+        (("cat", "hail"), r"1 images name the concept 'dog', which is not in dataset.yaml\. Known: cat, hail\."),
     ],
 )
 def test_unknown_concepts_are_named(tmp_path, concepts, message):
@@ -61,6 +62,19 @@ def test_unknown_concepts_are_named(tmp_path, concepts, message):
         ('{"image": "x"}', r"annotations.jsonl:2: not an annotation: it lacks 'boxes'"),
         (CAT.line().replace('"train"', '"dev"'), r"annotations.jsonl:2: .*split 'dev' is not one of train, val, test"),
         (CAT.line().replace("a/cat.jpg", "../cat.jpg"), r"annotations.jsonl:2: .*lies outside"),
+        (CAT.line().replace("40", '"40"'), r"jsonl:2: .*width must be a whole number above 0; it is '40'\. Ingest"),
+        (CAT.line().replace("40", "NaN"), r"annotations.jsonl:2: .*width must be a whole number above 0; it is nan"),
+        (CAT.line().replace('["cat"]', "[7]"), r"2: .*concepts must be a list of texts; it is \[7\]"),
+        (CAT.line().replace('"a/cat.jpg"', "7"), r"2: .*image must be a text; it is 7"),
+        (CAT.line().replace("a/cat.jpg", r"\ud800"), r"2: .*image must be a text"),
+        (CAT.line().replace('"metadata":{', '"metadata":{"a":NaN'), r"2: .*metadata must be an object without NaN"),
+        (CAT.line().replace('"metadata":{', '"metadata":{"a":' + "[" * 99 + "]" * 99), r"2: .*metadata must be"),
+        (HAIL.line().replace("10.25", "Infinity"), r"2: .*boxes must be a list of four numbers each"),
+        (HAIL.line().replace("10.25,", ""), r"2: .*boxes must be a list of four numbers each"),
+        (HAIL.line().replace("160.0", "160.0,1"), r"2: .*c\.png: columns of different lengths"),
+        (HAIL.line().replace("[true]", "[1]"), r"2: .*difficult must be a list of true and false; it is \[1\]"),
+        ("[" * 100_000, r"annotations.jsonl:2: not an annotation: .*recursion"),
+        ("[]", r"annotations.jsonl:2: not an annotation: it must be a JSON object"),
         (DOG.line(), r'the image "b/dog.jpg" has 2 lines'),
     ],
 )
@@ -77,6 +91,8 @@ def test_bad_lines_are_named(tmp_path, line, message):
     [
         ("- a\n", "must hold name, task, exclusive, concepts; it holds"),
         ("name: [\n", "not YAML"),
+        ("name: !!int ''\n", "not YAML"),
+        ('name: x\ntask: detection\nexclusive: true\nconcepts: ["\\ud800"]\n', "concepts must be a list of names"),
         ("name: x\ntask: detecting\nexclusive: true\nconcepts: []\n", "no task 'detecting'.*Did you mean 'detection'"),
         ("name: x\ntask: detection\nexclusive: true\nconcepts: [1, 2]\n", "quoted where they look like numbers"),
         ("name: x\ntask: detection\nexclusive: true\nconcepts: [a, a]\n", "concept 'a' is listed twice"),
@@ -87,6 +103,15 @@ def test_bad_headings_are_named(tmp_path, text, message):
     folder = write(tmp_path / "pets", [])
     (folder / "dataset.yaml").write_text(text)
     with pytest.raises(Fault, match=message):
+        open_dataset(folder)
+
+
+@pytest.mark.parametrize("file", ["dataset.yaml", "annotations.jsonl"])
+def test_what_is_no_file_is_not_waited_for(tmp_path, file):
+    folder = write(tmp_path / "pets", [CAT])
+    (folder / file).unlink()
+    os.mkfifo(folder / file)
+    with pytest.raises(Fault, match=f"{file}: there is no such file.*`dvc checkout data/pets`"):
         open_dataset(folder)
 
 

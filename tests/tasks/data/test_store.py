@@ -34,6 +34,17 @@ def test_any_name_of_a_dataset_leaves_the_lock_alone(workspace):
         pass
 
 
+def test_an_ingest_that_fails_anywhere_leaves_nothing_beside_the_dataset(workspace):
+    def fails():
+        with locked():
+            (workspace / "data/.roofs.new/images").mkdir(parents=True)
+            raise OSError(28, "No space left on device", "/disk/file")
+
+    with pytest.raises(Fault, match=r"/disk/file: cannot be read or written \(No space left on device\)"):
+        fails()
+    assert list((workspace / "data").iterdir()) == []
+
+
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(b"other")])
 def test_a_build_that_fails_leaves_nothing(workspace, tmp_path, spoil):
     entries, files = pictures(tmp_path / "source", "a.png", "b.png")

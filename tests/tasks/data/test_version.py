@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import sqlite3
 import subprocess
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -20,6 +21,8 @@ from tasks.data.version import dataset_version, folder_version, recorded, verify
 
 # DVC uses an attribute that its prefix tree will drop: https://github.com/mina86/pygtrie
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value will soon raise:DeprecationWarning")
+
+NAMED = f"outs:\n- md5: {'0' * 32}.dir\n  path: data\nmeta:\n  data_version: {'0' * 32}.dir\n  datasets: {{{{{{}}}}}}\n"
 
 
 def make(root: Path, name: str, **files: str) -> Path:
@@ -320,6 +323,86 @@ def test_checkouts_that_cannot_be(workspace, tmp_path):
     assert not (tmp_path / "new").exists() and folder.exists()
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_checkout_that_fails_leaves_nothing_but_what_was_there(workspace, tmp_path, monkeypatch, error):
+    make(workspace, "roofs", a="one")
+    version = commit("roofs").dataset_version
+    (tmp_path / "others" / ".old.new").mkdir(parents=True)
+    (tmp_path / "others/.old.new/file").write_text("precious")
+    with monkeypatch.context() as context:
+        context.setattr(Path, "write_bytes", lambda *_: (_ for _ in ()).throw(error))
+        with pytest.raises((Fault, KeyboardInterrupt), match=r"^$|old: cannot be read or written \(No space left"):
+            checkout("roofs", version, tmp_path / "others/deep/old")
+    assert [path.name for path in (tmp_path / "others").iterdir()] == [".old.new"]
+    assert (checkout("roofs", version, tmp_path / "others/old") / "images/a").read_text() == "one"
+    assert (tmp_path / "others/.old.new/file").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("file/below", "file/below: cannot be read or written .Not a directory"),
+        ("x" * 300, "x…x+: cannot be read or written .File name too long"),
+        ("loop", "loop: a link that leads to itself"),
+        ("fifo", "fifo: is there already"),
+    ],
+)
+def test_folders_that_cannot_hold_a_checkout(workspace, tmp_path, folder, message):
+    make(workspace, "roofs")
+    version = commit("roofs").dataset_version
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(Fault, match=message):
+        checkout("roofs", version, tmp_path / folder)
+
+
+def test_a_cache_that_holds_what_is_no_dataset_is_searched_all_the_same(workspace):
+    make(workspace, "roofs", a="one")
+    (workspace / "data/roofs/dataset.yaml").write_text("- !!int ''\n")
+    commit("roofs")
+    with pytest.raises(Fault, match=r"boats@000000: this version is not known here\. Known: none"):
+        checkout("boats", "000000")
+
+
+@pytest.mark.parametrize("error", [OSError(30, "Read-only file system"), sqlite3.OperationalError("disk is full")])
+def test_what_the_disk_does_not_allow_is_said(workspace, monkeypatch, error):
+    make(workspace, "roofs")
+    commit("roofs")
+    monkeypatch.setattr("tasks.data.version.listing_of", lambda *_: (_ for _ in ()).throw(error))
+    with pytest.raises(Fault, match=r"root: cannot be read or written \((Read-only file system|disk is full)\)"):
+        verify("roofs")
+
+
+def test_a_cache_on_a_full_disk_keeps_no_half_files(workspace, monkeypatch):
+    make(workspace, "roofs", a="one")
+    half = workspace / ".dvc/cache/files/md5/ab/.half.tmp"
+
+    def full(*_, **__):
+        half.parent.mkdir(parents=True)
+        half.write_text("o")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dvc_data.hashfile.transfer.transfer", full)
+    with pytest.raises(Fault, match="No space left on device"):
+        commit("roofs")
+    assert not half.exists()
+
+
+def test_a_dvcignore_within_a_dataset_is_named(workspace):
+    (make(workspace, "roofs") / ".dvcignore").write_text("")
+    with pytest.raises(Fault, match=r"data/roofs: there is a \.dvcignore in it"):
+        commit("roofs")
+
+
+def test_a_pointer_that_was_only_prepared_is_taken_away(workspace):
+    make(workspace, "roofs")
+    staged = stage("roofs")
+    with pytest.raises(KeyboardInterrupt):
+        point(staged, lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert not (workspace / "data.dvc").exists() and list(workspace.glob(".*.new")) == []
+
+
 def test_unknown_datasets_are_named(workspace):
     assert (versions(), recorded("roofs", "x")) == ({}, None)
     make(workspace, "roofs")
@@ -335,11 +418,30 @@ def test_unknown_datasets_are_named(workspace):
         ("outs:\n- md5: abc\n  path: data\n", "must point to the one folder"),
         ("outs:\n- md5: a.dir\n  path: images\n", "must point to the one folder"),
         ("[]", "must point to the one folder"),
+        ("a: !!int ''", "not YAML"),
+        (NAMED.format("7: X.dir"), r"meta: datasets: 7: X\.dir is no dataset with its version.*git checkout"),
+        (NAMED.format("roofs: [a, b]"), r"roofs: \['a', 'b'\] is no dataset"),
+        (NAMED.format("roofs: ../x.dir"), r"roofs: \.\./x\.dir is no dataset"),
     ],
 )
 def test_strange_pointers_are_refused(text, message):
     with pytest.raises(Fault, match=message):
         parse_pointer(text)
+
+
+def test_a_pointer_that_is_no_text_is_refused(workspace):
+    (workspace / "data.dvc").write_bytes(b"outs: \xff")
+    with pytest.raises(Fault, match=r"data\.dvc: cannot be read \(not UTF-8\)\. `git checkout"):
+        versions()
+    (workspace / "data.dvc").unlink()
+    (workspace / "data.dvc").mkdir()
+    with pytest.raises(Fault, match=r"data\.dvc: cannot be read \(Is a directory\)"):
+        versions()
+
+
+def test_other_peoples_meta_is_no_obstacle():
+    moved = parse_pointer(f"outs:\n- md5: {'0' * 32}.dir\n  path: data\nmeta: [a]\n").moved("1.dir", {}, 0, 0)
+    assert moved.document["meta"] == {"data_version": "1.dir", "datasets": {}}
 
 
 def test_an_unknown_pointer_is_refused_with_the_way_out(workspace):
