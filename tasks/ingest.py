@@ -11,7 +11,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.data import formats
 from tasks.data.account import Ingested, account, counts, told
 from tasks.data.commit import point, recordable, stage
@@ -52,11 +52,11 @@ def request(source: str, dataset: str, format: str, split: str, tolerance: float
         raise Fault(f"tolerance {tolerance}: a share between 0 and 1 (5 % is 0.05)")
     if retry and not source:
         source, format = _asked_before(dataset, format)
-    path = Path(source) if Path(source).exists() else root() / source
-    if not source or not path.exists():
+    path = Path(source) if _there(Path(source)) else root() / source
+    if not source or not _there(path):
         places = " and ".join(dict.fromkeys(map(str, (Path.cwd(), root()))))
         hint = " `make demo` makes it." if path.is_relative_to(root() / "demo") else ""
-        raise Fault(f"{source or 'source'}: there is no such file or folder (looked in {places}).{hint}")
+        raise Fault(f"{short(source, 200) or 'source'}: there is no such file or folder (looked in {places}).{hint}")
     if path.resolve().is_relative_to((root() / "data").resolve()):
         raise Fault(f"{path}: lies in data/, which holds what ingests make. Move the source out of it first.")
     names = tuple(name for name in re.split(r"[,\s]+", forget) if name)
@@ -64,12 +64,22 @@ def request(source: str, dataset: str, format: str, split: str, tolerance: float
     return Request(str(path.resolve()), dataset, format, split, tolerance, retry, names)
 
 
+def _there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # too long to be a path
+        return False
+
+
 def _asked_before(dataset: str, format: str) -> tuple[str, str]:
     path = record(dataset) / "ingest.json"
     if not path.exists():
         raise Fault(f"{dataset}: it is not known here what it was ingested from. Give the source with --retry.")
-    before = json.loads(path.read_text(encoding="utf-8"))
-    return before["source"], before["format"] if format == "auto" else format
+    try:
+        before = json.loads(path.read_text(encoding="utf-8"))
+        return str(before["source"]), str(before["format"]) if format == "auto" else format
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise Fault(f"{path}: broken. Give the source and the --format with --retry.") from None
 
 
 @task(cache_policy=NO_CACHE, task_run_name="read")

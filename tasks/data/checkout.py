@@ -116,7 +116,7 @@ def _write_out(repo: Repo, listing: Listing, target: Path) -> None:
     with whole(target) as beside:
         for path, md5 in listing.files.items():
             if not inside(path):
-                raise Fault(f"{path!r}: a file of this version lies outside its folder. It was not made here.")
+                raise Fault(f"{short(path)!r}: a file of this version lies outside its folder. It was not made here.")
             source = Path(repo.cache.local.oid_to_path(md5))
             try:
                 content = source.read_bytes()

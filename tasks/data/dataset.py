@@ -55,7 +55,7 @@ def folder_of(name: str) -> Path:
     Raises Fault for a name that cannot be a folder's, or would lie elsewhere.
     """
     good = bool(name) and name[0].isalnum() and all(c.isalnum() or c in "-_." for c in name)
-    if not good or len(name) > 100:
+    if not good or len(name) > 100 or len(name.encode()) > 200:  # bytes: `.<name>.new` has to be a file's name
         raise Fault(
             f"{short(name)!r} cannot name a dataset: letters, digits, '-', '_' and '.', a letter or digit first"
         )

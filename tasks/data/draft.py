@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from models.runtime.faults import Fault
-from tasks.data.annotations import Annotation
+from models.runtime.faults import Fault, listed, short
+from tasks.data.annotations import SPLITS, Annotation
 from tasks.data.check import Checked, check_all, without_contradictions
 from tasks.data.dataset import Dataset, Task, folder_of, parse_annotations, read_annotations
 from tasks.data.formats.source import Rejected, Source
@@ -135,11 +135,11 @@ def fresh(draft: Draft, before: Sequence[Rejected]) -> Draft:
     return replace(draft, rejected=tuple(row for row in draft.rejected if (row.path, row.row) not in out))
 
 
-def within(draft: Draft, tolerance: float, listed: Path | None = None) -> None:
+def within(draft: Draft, tolerance: float, file: Path | None = None) -> None:
     """Raises Fault when more images, or more boxes, were left out than the tolerated share, or when nothing is left.
 
     Two shares: an image is one among images, however many boxes it has. What is said of no one box (a row, an
-    annotation file) counts as an image.  listed: the rejected.csv to be named; without it the first few are.
+    annotation file) counts as an image.  file: the rejected.csv to be named; without it the first few are.
     """
     boxes = sum(row.what == "box" for row in draft.rejected)
     kept = sum(len(image.annotation.boxes) for image in draft.images)
@@ -153,8 +153,7 @@ def within(draft: Draft, tolerance: float, listed: Path | None = None) -> None:
     told = (f"{counts[what][0]} of {sum(counts[what])} {what} ({share[what]:.1%})" for what in over or ["images"])
     what = f"{' and '.join(told)} had to be left out, "
     what += f"more than the tolerated {tolerance:.1%}" if draft.images else "and no image is left"
-    first = ", ".join(row.row or row.path for row in draft.rejected[:3]) + ("" if len(draft.rejected) <= 3 else ", …")
-    where = f"Each is in {listed}" if listed else f"Which: {first}"
+    where = f"Each is in {file}" if file else f"Which: {listed([row.row or row.path for row in draft.rejected], 3)}"
     raise Fault(
         f"{draft.name}: {what}. {why}. {where}. data/{draft.name} is as it was. "
         f"Mend the source, or allow more (--tolerance {min(max(share.values()) * 1.1 + 0.005, 1):.0%})."
@@ -208,8 +207,12 @@ def _splits(entries: Iterable[Annotation]) -> dict[str, str]:
 
 def _remembered(name: str) -> dict[str, str]:
     path = record(name) / SPLITS_FILE
-    rows = path.read_text().splitlines() if path.exists() else []
-    return {sha: split for sha, _, split in (row.partition(",") for row in rows)}
+    rows = path.read_text(errors="replace").splitlines() if path.exists() else []
+    splits = {sha: split for sha, _, split in (row.partition(",") for row in rows)}
+    odd = next((sha for sha, split in splits.items() if split not in SPLITS), None)
+    if odd is not None:
+        raise Fault(f"{path}: {short(odd)!r} has no split ({', '.join(SPLITS)}). Mend or remove that line")
+    return splits
 
 
 def _sizes(entries: Iterable[Annotation]) -> dict[str, tuple[int, int]]:

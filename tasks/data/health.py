@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.runtime.faults import listed
 from tasks.data.annotations import SPLITS, Annotation
 from tasks.data.dataset import Dataset
 
@@ -187,5 +188,4 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _some(names: Iterable[str]) -> str:
-    listed = list(names)
-    return ", ".join(listed[:SHOWN]) + (f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else "")
+    return listed(names, SHOWN)

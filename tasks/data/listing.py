@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from models.runtime.faults import listed
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -48,8 +50,7 @@ class Listing:
         said = []
         for what, paths in groups.items():
             if paths:
-                shown = ", ".join(sorted(paths)[:3]) + (", …" if len(paths) > 3 else "")
-                said.append(f"{len(paths)} {what} ({shown})")
+                said.append(f"{len(paths)} {what} ({listed(sorted(paths), 3)})")
         return ", ".join(said) or "nothing changed"
 
 

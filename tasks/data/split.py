@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.data.annotations import SPLITS
 
 Shares = dict[str, float]
@@ -47,7 +47,7 @@ def shares(given: str) -> Shares:
     whole = next((unit for unit in (1, 100) if abs(total - unit) <= 1e-6 * unit), None)
     if len(numbers) != 3 or min(numbers) < 0 or whole is None or numbers[0] == 0:
         raise Fault(
-            f"split {given!r}: give the shares of train, val and test, of which the first is not 0 and "
+            f"split {short(given)!r}: give the shares of train, val and test, of which the first is not 0 and "
             "which together make 100 or 1, such as 80/10/10 or 0.7,0.15,0.15"
         )
     return {split: number / whole for split, number in zip(SPLITS, numbers, strict=True)}

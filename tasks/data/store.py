@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from models.runtime.faults import Fault, short
+from models.runtime.faults import Fault, listed, short
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import KEYS, folder_of
 from tasks.data.formats.source import Rejected
@@ -137,15 +137,17 @@ def write_rows(path: Path, rows: Iterable[Rejected]) -> None:
 
 def read_rows(path: Path) -> tuple[Rejected, ...]:
     """The rows of a rejected.csv. Raises Fault when it is missing or has other columns."""
+    where = short(str(path), 200)
     try:
+        if not path.is_file():  # of a pipe the end may never come
+            raise FileNotFoundError("no regular file is there")
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file)
-            rows = [(table.line_num, row) for row in table]
+            names, rows = table.fieldnames or (), [(table.line_num, row) for row in table]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise Fault(f"{path}: cannot be read as a rejected.csv ({error})") from None
-    names = table.fieldnames or ()
-    if names and sorted(names) != sorted(COLUMNS):
-        raise Fault(f"{path}: must have the columns {', '.join(COLUMNS)}; it has {', '.join(names)}")
+        raise Fault(f"{where}: cannot be read as a rejected.csv ({short(str(error), 200)})") from None
+    if sorted(names) != sorted(COLUMNS):
+        raise Fault(f"{where}: must have the columns {', '.join(COLUMNS)}; it has {listed(names) or 'none'}")
     for line, row in rows:
         if None in row or None in row.values():
             raise Fault(

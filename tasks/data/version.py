@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.runtime.faults import Fault, choices
+from models.runtime.faults import Fault, choices, short
 from tasks.data.dataset import folder_of
 from tasks.data.listing import Listing
 from tasks.data.pointer import NAME, Pointer, read_pointer
@@ -39,8 +39,8 @@ def dataset_version(name: str) -> str:
     known = versions()
     if name not in known:
         raise Fault(
-            f"{NAME} names no dataset {name!r}. {choices(name, known)} "
-            f"`sightline ingest SOURCE --dataset {name}` makes its first version."
+            f"{NAME} names no dataset {short(name)!r}. {choices(name, known)} "
+            f"`sightline ingest SOURCE --dataset {short(name)}` makes its first version."
         )
     return known[name]
 

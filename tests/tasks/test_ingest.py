@@ -1,6 +1,7 @@
 """Labelled pictures become a versioned dataset; nothing is dropped in silence, and a failure changes nothing."""
 
 import json
+import os
 import shutil
 import threading
 import time
@@ -407,7 +408,11 @@ def test_two_ingests_at_once_wait_for_each_other(workspace, caplog):
     ("changes", "message"),
     [
         ({"source": "/nowhere/at/all"}, "no such file or folder"),
+        ({"source": "x" * 5000}, r"x…x+: there is no such file or folder"),
         ({"dataset": "a/b"}, "cannot name a dataset"),
+        ({"dataset": "x" * 300}, "x…x+' cannot name a dataset"),
+        ({"dataset": "日" * 90}, "cannot name a dataset"),
+        ({"split": "x"}, "'x': give the shares of train, val and test"),
         ({"split": "50/60/0"}, "give the shares of train, val and test"),
         ({"tolerance": 5.0}, "a share between 0 and 1"),
         ({"source": "", "retry": "rejected.csv"}, "not known here what it was ingested from"),
@@ -423,9 +428,32 @@ def test_a_retry_needs_a_list_of_rejected_rows(workspace, photos, tmp_path):
     ingest(photos)
     with pytest.raises(Fault, match=r"cannot be read as a rejected\.csv"):
         ingest("", retry=tmp_path / "gone.csv")
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(Fault, match=r"pipe.csv: cannot be read as a rejected\.csv \(no regular file"):
+        ingest("", retry=tmp_path / "pipe.csv")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(Fault, match=r"must have the columns path, row, what, reason; it has none"):
+        ingest("", retry=tmp_path / "empty.csv")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Fault, match="must have the columns path, row, what, reason; it has a, b"):
         ingest("", retry=tmp_path / "other.csv")
+
+
+def test_what_this_machine_remembers_may_be_broken(workspace, photos):
+    done = ingest(photos)
+    remembered = workspace / ".sightline/ingest/pets"
+    (remembered / "ingest.json").write_text("[]")
+    with pytest.raises(Fault, match=r"ingest\.json: broken\. Give the source and the --format with --retry"):
+        ingest("", retry=done.rejected_file)
+    (remembered / "splits.csv").write_bytes(b"\xff,trian\n")
+    with pytest.raises(Fault, match=r"splits\.csv: .* has no split \(train, val, test\)\. Mend or remove that line"):
+        ingest(photos)
+
+
+def test_a_dataset_broken_by_hand_is_made_again(workspace, photos):
+    version = ingest(photos).dataset_version
+    (workspace / "data/pets/annotations.jsonl").write_bytes(b"\xff")
+    assert ingest(photos).dataset_version == version == verify("pets")
 
 
 def test_the_report_tells_what_came_in_and_what_did_not(workspace, photos):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
-from models.runtime.faults import Fault, choices
+from models.runtime.faults import Fault, choices, short
 from tasks.data.dataset import Dataset, Task
 from tasks.data.formats import (
     coco,
@@ -21,6 +21,7 @@ from tasks.data.formats import (
     yolo,
     yolo_writer,
 )
+from tasks.data.formats.broken import broken
 from tasks.data.formats.claims import Claim
 from tasks.data.formats.files import Files, walk
 from tasks.data.formats.names import readable
@@ -127,7 +128,7 @@ def check_format(format: str) -> None:
 
 def _known(format: str) -> None:
     if format not in FORMATS:
-        raise Fault(f"there is no format {format!r}. {choices(format, FORMATS)}")
+        raise Fault(f"there is no format {short(format)!r}. {choices(format, FORMATS)}")
 
 
 def _free(dataset: Dataset, folder: Path) -> Path:
@@ -159,7 +160,8 @@ def _detect(files: Files) -> str:
     if not claims:
         known = "; ".join(format.looks_like for format in FORMATS.values())
         raise Fault(
-            f"{files.root}: no known form of labelled pictures. Looked for: {known}. There is: {files.counts}. "
+            f"{files.root}: no known form of labelled pictures.{broken(files)} Looked for: {known}. "
+            f"There is: {files.counts}. "
             f"If it is one of them all the same, say which: --format {'|'.join(FORMATS)}"
         )
     seen = " or ".join(f"{name} ({claim.seen})" for name, claim in claims.items())

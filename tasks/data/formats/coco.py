@@ -1,7 +1,8 @@
 """COCO: JSON files with `images`, `annotations` and `categories`, in any folder beside or above the pictures.
 
 A box's own `area` is kept, its outline (`segmentation`) is not. `ignore` is read as difficult.
-What else an image's entry says (`license`, `date_captured`, …) becomes its metadata.
+What else an image's entry says (`license`, `date_captured`, …) becomes its metadata; null stands for
+what JSON cannot hold for good.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from models.runtime.faults import Fault
-from tasks.data.annotations import SPLITS
+from models.runtime.faults import Fault, short
+from tasks.data.annotations import SPLITS, sound
 from tasks.data.formats.claims import Claim
 from tasks.data.formats.coco_entries import boxed, categories, key, whole
 from tasks.data.formats.files import Files, Missing
-from tasks.data.formats.names import plain, readable, split_of_file, split_of_path
+from tasks.data.formats.names import readable, split_of_file, split_of_path
 from tasks.data.formats.source import Boxed, Labelled, Rejected, Source, columns
 from tasks.data.formats.splits import settle
 
@@ -164,7 +165,7 @@ def _read_file(files: Files, path: str, content: dict[str, Any], reading: Readin
         name = pictures.get(image)
         if name is None:
             if image not in pictures:  # else its image is among the rejected already
-                reason = f"no such image: {entry.get('image_id')!r}"
+                reason = f"no such image: {short(entry.get('image_id'))}"
                 reading.rejected.append(Rejected(path, where, "box", reason))
             continue
         try:
@@ -186,7 +187,9 @@ def _read_images(files: Files, path: str, entries: list[Any], reading: Reading) 
         if identity is None or not isinstance(said, str) or identity in pictures:
             where = f"{path}#image {number}"
             reason = (
-                f"a second image: the id {identity!r} is taken" if identity in pictures else "no id or no file_name"
+                f"a second image: the id {short(identity)} is taken"
+                if identity in pictures
+                else "no id or no file_name"
             )
             reading.rejected.append(Rejected(said if isinstance(said, str) else path, where, "image", reason))
         else:
@@ -199,12 +202,9 @@ def _read_images(files: Files, path: str, entries: list[Any], reading: Reading) 
         if isinstance(name, Missing):
             reading.rejected.append(Rejected(name.path or said, where, "image", str(name)))
             continue
-        try:
-            other = plain({field: value for field, value in entry.items() if field not in OWN})
-        except ValueError as error:
-            reading.rejected.append(Rejected(name, where, "image", f"no metadata: {error}"))
-            continue
         pictures[identity] = name
+        other = {field: value if sound(value) else None for field, value in entry.items() if field not in OWN}
+        other = {field: value for field, value in other.items() if sound(field)}
         image = reading.images.setdefault(name, Found(where, whole(entry), other))
         image.splits += filter(None, (_split(path),))
     return pictures

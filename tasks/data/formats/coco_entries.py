@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from models.runtime.faults import short
 from tasks.data.annotations import Box
 from tasks.data.formats.names import concept
 from tasks.data.formats.source import Boxed, Rejected
@@ -22,7 +23,7 @@ def categories(path: str, entries: list[Any], rejected: list[Rejected]) -> dict[
         identity = key(entry.get("id")) if isinstance(entry, dict) else None
         try:
             if identity is None or identity in names:
-                raise ValueError(f"not a category: its id is {identity!r}, which is taken or none")
+                raise ValueError(f"not a category: its id is {short(identity)}, which is taken or none")
             names[identity] = concept(entry.get("name"))
         except ValueError as error:
             rejected.append(Rejected(path, f"{path}#category {number}", "annotation", str(error)))
@@ -33,7 +34,7 @@ def boxed(row: Mapping[str, Any], names: Mapping[object, str], where: str) -> Bo
     """An annotation as a box. Raises ValueError with the reason."""
     category = row.get("category_id")
     if key(category) not in names:
-        raise ValueError(f"no such category: {category!r}")
+        raise ValueError(f"no such category: {short(category)}")
     return Boxed(
         _box(row.get("bbox")),
         names[key(category)],
@@ -54,7 +55,7 @@ def _box(said: object) -> Box:
     """xyxy of COCO's x, y, width, height."""
     numbers = [_number(value) for value in said] if isinstance(said, list) else []
     if len(numbers) != 4 or None in numbers:
-        raise ValueError(f"no box: bbox is {said!r}"[:150] + ", not four numbers: x, y, width, height")
+        raise ValueError(f"no box: bbox is {short(said)}, not four numbers: x, y, width, height")
     x, y, width, height = (number for number in numbers if number is not None)
     return x, y, x + width, y + height
 

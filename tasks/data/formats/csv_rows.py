@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from models.runtime.faults import short
 from tasks.data.annotations import SPLITS
 from tasks.data.formats.names import SPLIT_WORDS, concept, plain
 
@@ -35,7 +36,7 @@ def split_of(row: Mapping[str, str]) -> str | None:
     """The split that a row's own column says."""
     word = row.get(column_of(row, "split") or "", "").strip().casefold()
     if word and word not in SPLIT_WORDS:
-        raise ValueError(f"no such split: {word!r} is none of {', '.join(SPLITS)}")
+        raise ValueError(f"no such split: {short(word)!r} is none of {', '.join(SPLITS)}")
     return SPLIT_WORDS.get(word)
 
 
@@ -48,7 +49,7 @@ def metadata_of(row: Mapping[str, str]) -> dict[str, Any]:
     if point:
         numbers = re.fullmatch(r"(-?\d{1,3}(?:\.\d*)?)\s*,\s*(-?\d{1,2}(?:\.\d*)?)", point)
         if not numbers:
-            raise ValueError(f"no geopoint: {point!r} is not longitude,latitude")
+            raise ValueError(f"no geopoint: {short(point)!r} is not longitude,latitude")
         found["geopoints"] = {"longitude": float(numbers[1]), "latitude": float(numbers[2])}
     return found
 
@@ -64,4 +65,4 @@ def _object(text: str) -> dict[str, Any]:
                 return plain(value)
         except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
             continue
-    raise ValueError(f"no metadata: {text[:80]!r} is not a JSON object")
+    raise ValueError(f"no metadata: {short(text)!r} is not a JSON object")

@@ -12,8 +12,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, listed, short
 from tasks.data.annotations import SPLITS
+from tasks.data.formats.broken import broken
 from tasks.data.formats.claims import Claim
 from tasks.data.formats.csv_rows import LABELS, PATHS, column_of, concepts_of, metadata_of, split_of
 from tasks.data.formats.files import Files, Missing
@@ -66,7 +67,7 @@ def claim(files: Files) -> Claim | None:
             spoken |= found
             if column_of(table.columns, "split") is None:  # with one it says all that folders could, and more
                 concepts.update(row[table.label_column].strip() for _, row in table.rows)
-            seen.append(f"{path} with the columns {','.join(table.columns)}")
+            seen.append(f"{path} with the columns {listed(table.columns)}")
     return Claim(" and ".join(seen[:3]), frozenset(spoken), frozenset(concepts)) if seen else None
 
 
@@ -79,7 +80,8 @@ def read(files: Files) -> Source:
     """
     tables = [table for path in files.ending(".csv", ".tsv") if (table := _table(files, path))]
     if not tables:
-        raise Fault(f"{files.root}: there is no CSV with the columns {FORMS}. There is: {_headers(files)}")
+        wrong = broken(files, ".csv", ".tsv")
+        raise Fault(f"{files.root}: there is no CSV with the columns {FORMS}.{wrong} There is: {_headers(files)}")
     images: dict[str, Found] = {}
     rejected: list[Rejected] = []
     named: set[str] = set()
@@ -98,7 +100,7 @@ def read(files: Files) -> Source:
         for name, found in sorted(images.items())
     )
     rows = sum(len(table.rows) for table in tables)
-    seen = f"{', '.join(table.name for table in tables)} with {rows} rows of {','.join(tables[0].columns)}"
+    seen = f"{', '.join(table.name for table in tables)} with {rows} rows of {listed(tables[0].columns)}"
     note = "; ".join(filter(None, (seen, remark)))
     return Source("csv", "classification", exclusive, tuple(known), labelled, tuple(rejected), note)
 
@@ -159,8 +161,8 @@ def _refuse_urls(files: Files, table: Table) -> None:
         said = row[table.path_column]
         if _is_url(said):
             raise Fault(
-                f"{files.root / table.name}:{line}: {said.strip()!r} is a URL, and pictures are read from files only. "
-                f"Download them and put their paths into the column {table.path_column}. "
+                f"{files.root / table.name}:{line}: {short(said.strip())!r} is a URL, and pictures are read from files "
+                f"only. Download them and put their paths into the column {table.path_column}. "
                 "URLs will be allowed with `--allow-host HOST` in a later version"
             )
 
@@ -189,5 +191,5 @@ def _delimiter(header: str) -> str:
 
 def _headers(files: Files) -> str:
     """The CSV files there are, with their columns."""
-    found = [f"{path} with {','.join(_header(files.root / path))}" for path in files.ending(".csv", ".tsv")]
+    found = [f"{path} with {listed(_header(files.root / path))}" for path in files.ending(".csv", ".tsv")]
     return "; ".join(found[:5]) or files.counts

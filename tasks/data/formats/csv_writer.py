@@ -7,7 +7,7 @@ import io
 import json
 from pathlib import Path
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset
 from tasks.data.formats.placing import copy, inner_names, write_text
 
@@ -21,8 +21,8 @@ def write(dataset: Dataset, folder: Path) -> tuple[str, ...]:
     odd = [name for name in dataset.concepts if set(name) & set(",;|")]
     if odd and not single:
         raise Fault(
-            f"dataset {dataset.name}: the concept {odd[0]!r} has a separator (one of , ; |) in it, so that it cannot "
-            "stand in a list of several. Rename it in the source"
+            f"dataset {dataset.name}: the concept {short(odd[0])!r} has a separator (one of , ; |) in it, so that it "
+            "cannot stand in a list of several. Rename it in the source"
         )
     names = inner_names(dataset)
     text = io.StringIO()

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, listed, short
 from models.runtime.images import SUFFIXES
 from tasks.data.formats.source import Rejected
 
 OUTSIDE = "lies outside the source folder"
+DEEPEST, LONGEST_PATH = 100, 2000  # the system's own limit is 4,096 bytes, and a copy's path has more before it
 LONGEST = 200  # characters of a path in a row: some say a whole text where a path should be
 
 
@@ -83,19 +84,19 @@ class Files:
         if not said or "\0" in said:
             return Missing("names no picture")
         said = said.removeprefix(f"{self.root}/") if self.root != Path("/") else said
-        return Missing(f"{OUTSIDE}: {said!r}") if re.match(r"/|[A-Za-z]:/", said) else said
+        return Missing(f"{OUTSIDE}: {short(said)!r}") if re.match(r"/|[A-Za-z]:/", said) else said
 
     def _found(self, text: str, way: tuple[int, str], deeper: bool) -> str | Missing:
         path = _path(text, *way)
         if path.startswith("../"):
-            return Missing(f"{OUTSIDE}: {text!r}")
+            return Missing(f"{OUTSIDE}: {short(text)!r}")
         exact = self._at(path)
         if exact or not deeper:
             return exact or self._missing(path)
         ends = fold("/" + posixpath.normpath(text))
         found = [name for name in self._named.get(posixpath.basename(ends), []) if fold(name).endswith(ends)]
         if len(found) > 1:
-            return Missing(f"ambiguous: {text!r} could be any of {', '.join(found[:5])}", path)
+            return Missing(f"ambiguous: {short(text)!r} could be any of {listed(found, 5)}", path)
         return found[0] if found else self._missing(path)
 
     def _missing(self, path: str) -> Missing:
@@ -159,6 +160,8 @@ def walk(source: Path) -> Files:
     root = source.resolve()
     if not root.exists():
         raise Fault(f"{source}: there is no such folder")
+    if not root.is_dir() and not root.is_file():
+        raise Fault(f"{source}: neither a folder nor a regular file")
     only = "" if root.is_dir() else root.name
     root = root if root.is_dir() else root.parent
     paths: list[str] = []
@@ -180,7 +183,7 @@ def _walk(root: Path, folder: str, paths: list[str], folders: list[str], refused
         if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
             continue
         path = f"{folder}{entry.name}"
-        reason = _unusable(root, entry)
+        reason = _unusable(root, entry) or _too_long(path)
         if reason:
             refused.append(Rejected(path, "", "image", reason))
         elif entry.is_dir():
@@ -191,6 +194,11 @@ def _walk(root: Path, folder: str, paths: list[str], folders: list[str], refused
                 refused.append(Rejected(path, "", "image", f"the folder cannot be read ({error.strerror})"))
         else:
             paths.append(path)
+
+
+def _too_long(path: str) -> str:
+    deep = path.count("/") > DEEPEST or len(os.fsencode(path)) > LONGEST_PATH
+    return f"its path is too long (more than {DEEPEST} folders or {LONGEST_PATH} bytes)" if deep else ""
 
 
 def _unusable(root: Path, entry: os.DirEntry[str]) -> str:

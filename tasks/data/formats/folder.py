@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, listed, short
 from tasks.data.annotations import SPLITS
 from tasks.data.dataset import Dataset
 from tasks.data.formats.claims import Claim
@@ -89,12 +89,14 @@ def write(dataset: Dataset, folder: Path) -> tuple[str, ...]:
         if len(entry.concepts) != 1:
             raise Fault(
                 f"dataset {dataset.name}: {entry.image} has {len(entry.concepts)} concepts "
-                f"({', '.join(entry.concepts) or 'none'}), and a folder per class holds exactly one for each "
+                f"({listed(entry.concepts) or 'none'}), and a folder per class holds exactly one for each "
                 "picture. Use --format csv"
             )
     for name in dataset.concepts:
         if "/" in name or name.startswith("."):
-            raise Fault(f"dataset {dataset.name}: the concept {name!r} cannot be a folder's name. Use --format csv")
+            raise Fault(
+                f"dataset {dataset.name}: the concept {short(name)!r} cannot be a folder's name. Use --format csv"
+            )
     for split in SPLITS:
         for name in dataset.concepts:
             (folder / split / name).mkdir(parents=True)

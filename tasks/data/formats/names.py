@@ -7,6 +7,9 @@ import re
 import unicodedata
 from typing import Any
 
+from models.runtime.faults import short
+from tasks.data.annotations import sound
+
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
@@ -41,8 +44,10 @@ def plain(value: dict[str, Any]) -> dict[str, Any]:
 
     Raises ValueError or TypeError.
     """
-    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
-    return json.loads(text.encode("utf-8"))
+    found = json.loads(json.dumps(value, allow_nan=False, ensure_ascii=False))
+    if not sound(found):
+        raise ValueError("half characters, or nested without end")
+    return found
 
 
 def readable(text: str) -> str:
@@ -56,10 +61,10 @@ def concept(text: object) -> str:
     Two spellings of `é` are one concept, and a name survives every format. Raises ValueError with the reason.
     """
     if not isinstance(text, str):
-        raise ValueError(f"no concept: {text!r} is not a name")
+        raise ValueError(f"no concept: {short(text)!r} is not a name")
     name = unicodedata.normalize("NFC", " ".join(text.split()))
     if not name:
         raise ValueError("no concept: it has no name")
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-        raise ValueError(f"no concept: {name!r} has a control character in it")
+        raise ValueError(f"no concept: {short(name)!r} has a control character in it")
     return name

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml.common import DefusedXmlException, DTDForbidden, EntitiesForbidden
 from defusedxml.ElementTree import fromstring
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.data.formats.claims import Claim
 from tasks.data.formats.files import Files, Missing, fold
 from tasks.data.formats.names import concept
@@ -113,7 +113,7 @@ def _parsed(path: Path) -> Element:
     except (ParseError, DefusedXmlException, LookupError, ValueError, OSError) as error:
         raise ValueError(f"broken XML: {error}") from None
     if element.tag != "annotation":
-        raise ValueError(f"not an annotation: its root is <{element.tag}>, not <annotation>")
+        raise ValueError(f"not an annotation: its root is <{short(element.tag)}>, not <annotation>")
     return element
 
 
@@ -132,9 +132,9 @@ def _number(side: str, texts: Mapping[str, str]) -> float:
     try:
         value = float(texts[side])
     except ValueError:
-        raise ValueError(f"not a number: <{side}> is {texts[side]!r}") from None
+        raise ValueError(f"not a number: <{side}> is {short(texts[side])!r}") from None
     if not math.isfinite(value):
-        raise ValueError(f"not a finite number: <{side}> is {texts[side]!r}")
+        raise ValueError(f"not a finite number: <{side}> is {short(texts[side])!r}")
     return value
 
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+from models.runtime.faults import listed, short
 from tasks.data.formats.files import OUTSIDE, Files, Missing, fold
 from tasks.data.formats.names import split_of_folder, split_of_path
 from tasks.data.formats.source import Rejected
@@ -53,11 +54,11 @@ class Layout:
             if len(exact or near) == 1:
                 return (exact or near)[0]
             if near:
-                raise Missing(f"ambiguous: its picture could be any of {', '.join(near[:5])}")
+                raise Missing(f"ambiguous: its picture could be any of {listed(near, 5)}")
         if filename.strip().startswith(("/", "\\")) or ".." in re.split(r"[\\/]", filename):
-            raise Missing(f"{OUTSIDE}: <filename> {filename.strip()!r}")
+            raise Missing(f"{OUTSIDE}: <filename> {short(filename.strip())!r}")
         raise Missing(
-            f"missing: there is no picture {stem(xml)}.*" + (f" nor {said}" if stem(said) != stem(xml) else "")
+            f"missing: there is no picture {stem(xml)}.*" + (f" nor {short(said)}" if stem(said) != stem(xml) else "")
         )
 
 
@@ -90,7 +91,7 @@ def splits_said(
             if found and not (path in both and said[found]):
                 said[found].append(split)
             elif not found and known.keys().isdisjoint(_spellings(entry)):
-                reason = f"missing: {entry.strip()!r} is listed, but has neither an .xml nor a picture"
+                reason = f"missing: {short(entry.strip())!r} is listed, but has neither an .xml nor a picture"
                 strange.append(Rejected(path, f"{path}:{line}", "row", reason))
     return said, named, strange
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.data.annotations import Box
 from tasks.data.formats.claims import Claim
 from tasks.data.formats.files import Files
@@ -118,7 +118,7 @@ def _boxes(files: Files, picture: str, path: str, setup: Setup) -> tuple[list[Bo
 def _boxed(words: Sequence[str], where: str, setup: Setup) -> Boxed:
     """A row as a box in fractions, xyxy. Raises ValueError with the reason."""
     if not all(map(_is_number, words)):
-        raise ValueError(f"not a row of numbers: {' '.join(words)[:100]!r}")
+        raise ValueError(f"not a row of numbers: {short(' '.join(words))!r}")
     first, *numbers = map(float, words)
     name = _name(first, setup.names)
     if len(numbers) == 4 or (setup.pose and len(numbers) > 4):

@@ -7,16 +7,14 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from reprlib import repr as brief
 from typing import Any
 
-import yaml
-
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from models.runtime.images import SUFFIXES
 from tasks.data.formats.files import OUTSIDE, Files, Missing
 from tasks.data.formats.names import SPLIT_WORDS, split_of_file, split_of_folder, split_of_path
 from tasks.data.formats.source import Rejected
+from tasks.data.parsed import parsed
 
 NAME_FILES = ("obj.names", "classes.txt", "_darknet.labels")
 
@@ -69,10 +67,10 @@ def data_files(files: Files, read: bool = False) -> dict[str, dict[str, Any]]:
     for path in files.ending(".yaml", ".yml"):
         content = (files.root / path).read_bytes()
         try:
-            table = yaml.safe_load(content.decode("utf-8-sig"))
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            table = parsed(content)
+        except ValueError as error:
             if files.only or (read and b"names" in content):
-                raise Fault(f"{files.root / path}: not YAML ({' '.join(str(error).split())})") from None
+                raise Fault(f"{files.root / path}: not YAML ({error})") from None
             continue
         if isinstance(table, dict) and (
             "names" in table or ("nc" in table and not table.keys().isdisjoint(SPLIT_WORDS))
@@ -104,8 +102,7 @@ def _names(files: Files, path: str, said: object) -> list[str]:
     odd = [name for name in table.values() if isinstance(name, bool) or not isinstance(name, str | int)]
     numbers = [number for number in table if not isinstance(number, int) or not 0 <= number < 100_000]
     if odd or numbers:
-        # Aliases make a few lines of YAML a billion names: what is shown is cut before it is written out.
-        given = f"the name {brief(odd[0])[:80]}" if odd else f"the class number {brief(numbers[0])[:80]}"
+        given = f"the name {short(odd[0])}" if odd else f"the class number {short(numbers[0])}"
         raise Fault(f"{files.root / path}: names holds {given}. Quote names, and number them from 0")
     return [str(table.get(number, "")) for number in range(max(table, default=-1) + 1)]
 
@@ -129,9 +126,9 @@ def _take(files: Files, path: str, table: Mapping[str, Any], word: str, value: s
     elif listed:
         _take_list(files, listed, split, setup)
     elif not places:
-        setup.rejected.append(Rejected(path, f"{path}:{word}", "annotation", f"{OUTSIDE}: {value!r}"))
+        setup.rejected.append(Rejected(path, f"{path}:{word}", "annotation", f"{OUTSIDE}: {short(value)!r}"))
     else:
-        setup.seen.append(f"{word} ({value}) is not there")
+        setup.seen.append(f"{word} ({short(value)}) is not there")
 
 
 def _take_list(files: Files, path: str, split: str, setup: Setup) -> None:

@@ -67,7 +67,7 @@ def test_a_retry_answers_for_what_was_not_left_out_before_alone():
     within(fresh(drafted(50, 0, *left), before), 0.0)
     new = tuple(Rejected(f"new {i}.png", "", "image", "broken") for i in range(10))
     with pytest.raises(
-        Fault, match=r"10 of 60 images \(16.7%\).*10 × broken\. Which: new 0.png, new 1.png, new 2.png, …"
+        Fault, match=r"10 of 60 images \(16.7%\).*10 × broken\. Which: new 0.png, new 1.png, new 2.png and 7 more"
     ):
         within(fresh(drafted(50, 0, *left, *new), before), 0.05)
 

@@ -146,14 +146,17 @@ def test_entries_that_are_none_are_rejected(lay):
 
 
 def test_numbers_and_letters_that_no_file_can_hold(lay):
-    text = """{"images": [{"id": 1, "file_name": "1.jpg", "gain": 1e999}, {"id": "\\ud800", "file_name": "\\ud800"},
+    text = """{"images": [{"id": 1, "file_name": "1.jpg", "gain": 1e999, "at": NaN, "\\ud800": 1},
+        {"id": "\\ud800", "file_name": "\\ud800"},
         {"id": 2, "file_name": "2.jpg", "by": "\\ud800"}], "annotations": [],
         "categories": [{"id": 1, "name": "\\ud800"}]}"""
+    text = text.replace('"by"', f'"deep": {"[" * 99 + "]" * 99}, "by"')
     found = formats.read(lay({"1.jpg": b"", "2.jpg": b"", "x.json": text}))
-    assert found.images == ()
+    assert {image.name: image.metadata for image in found.images} == {
+        "1.jpg": {"gain": None, "at": None},
+        "2.jpg": {"by": None, "deep": None},
+    }
     assert {(row.path, row.row, row.reason.partition(":")[0]) for row in found.rejected} == {
-        ("1.jpg", "x.json#1", "no metadata"),
-        ("2.jpg", "x.json#2", "no metadata"),
         ("\\ud800", "x.json#\\ud800", "missing"),
         ("x.json", "x.json#category 1", "no concept"),
     }

@@ -166,7 +166,7 @@ def test_urls_are_refused_with_the_way_out(lay):
 
 def test_a_file_of_other_columns_is_none(lay):
     source = lay({"1.jpg": b"", "a.csv": "filename,cell_type,xmin\n1.jpg,RBC,3\n"})
-    with pytest.raises(Fault, match=r"no CSV with the columns path,concepts .* a\.csv with filename,cell_type,xmin"):
+    with pytest.raises(Fault, match=r"no CSV with the columns path,concepts .* a\.csv with filename, cell_type, xmin"):
         formats.read(source, "csv")
 
 

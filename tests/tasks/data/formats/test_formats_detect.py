@@ -76,6 +76,38 @@ def test_nothing_known_says_what_was_looked_for_and_what_is_there(lay):
         formats.read(lay({"1.jpg": b"", "2.jpg": b"", "3.pdf": b""}))
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "format", "message"),
+    [
+        ("x.json", "{", "auto", r"x\.json: broken JSON: Expecting property name"),
+        ("x.json", "[" * 100_000, "auto", r"x\.json: broken JSON: maximum recursion"),
+        ("x.csv", "path,label\n1.jpg,cat\n".encode("utf-16"), "auto", r"x\.csv: not UTF-8, as which it must be saved:"),
+        ("x.csv", "path,label\n1.jpg,cat\n".encode("utf-16"), "csv", r"x\.csv: not UTF-8, as which it must be saved:"),
+        ("x.yaml", "names: [", "auto", r"x\.yaml: not YAML: while parsing"),
+    ],
+)
+def test_the_one_file_of_labels_that_cannot_be_parsed_is_named(lay, file, content, format, message):
+    with pytest.raises(Fault, match=message):
+        formats.read(lay({"1.jpg": b"", file: content}), format)
+
+
+def test_what_is_no_regular_file_is_not_waited_for(lay):
+    source = lay({"cat/1.jpg": b"", "dog/1.jpg": b""})
+    pipes = ("labels.csv", "a.json", "data.yaml", "dog/2.jpg", "dog/1.txt", "dog/1.xml")
+    for name in pipes:
+        os.mkfifo(source / name)
+    found = formats.read(source)
+    assert {(row.path, row.reason) for row in found.rejected} == {(name, "not a regular file") for name in pipes}
+    with pytest.raises(Fault, match=r"labels\.csv: neither a folder nor a regular file"):
+        formats.read(source / "labels.csv")
+
+
+def test_folders_nested_without_end_are_one_row(lay):
+    source = lay({"cat/1.jpg": b"", "dog/1.jpg": b"", f"cat/{'d/' * 150}": None})
+    reasons = [row.reason for row in formats.read(source).rejected]
+    assert reasons == ["its path is too long (more than 100 folders or 2000 bytes)"]
+
+
 def test_a_source_that_is_none(lay, tmp_path):
     with pytest.raises(Fault, match="there is no such folder"):
         formats.read(tmp_path / "nowhere")
