@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
+from itertools import chain
 from reprlib import repr as brief
 from typing import Any
 
@@ -63,7 +64,7 @@ class Annotation:
         for name, (what, good) in KINDS.items():
             if name in row and not good(row[name]):
                 raise ValueError(f"{name} must be {what}; it is {brief(row[name])}")
-        row["boxes"] = tuple(tuple(float(v) for v in box) for box in row["boxes"])
+        row["boxes"] = tuple(tuple(map(float, box)) for box in row["boxes"])
         for name in ("concepts", "areas", "box_concepts", "crowd", "difficult"):
             row[name] = tuple(row[name])
         return cls(**row)
@@ -86,23 +87,32 @@ def _pixels(value: object) -> bool:
     return type(value) is int and 0 < value < 2**31
 
 
-def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(text, str) and sound(text) for text in value)
-
-
-def _numbers(value: object) -> bool:
-    return isinstance(value, list) and all(type(v) in (int, float) and -LARGEST < v < LARGEST for v in value)
-
-
-def _flags(value: object) -> bool:
-    return isinstance(value, list) and all(value is True or value is False for value in value)
+def _all(value: object, *kinds: type) -> bool:
+    """Whether it is a list of these kinds alone. By the set of types: a thousand images have ten thousand boxes."""
+    return isinstance(value, list) and {*map(type, value)} <= {*kinds}
 
 
 def _text(value: object) -> bool:
     return isinstance(value, str) and sound(value)
 
 
-LARGEST = 1e15  # pixels and their squares: beyond it a float no longer tells one from the next; NaN is not below it
+def _texts(value: list[Any]) -> bool:
+    return _all(value, str) and sound("".join(value))
+
+
+def _numbers(value: list[Any]) -> bool:
+    return _all(value, int, float) and sum(map(abs, value)) < LARGEST  # NaN and infinity are not below it
+
+
+def _boxes(value: list[Any]) -> bool:
+    return _all(value, list) and {*map(len, value)} <= {4} and _numbers([*chain.from_iterable(value)])
+
+
+def _flags(value: object) -> bool:
+    return _all(value, bool)
+
+
+LARGEST = 1e15  # of all pixels and their squares together: beyond it a float no longer tells one from the next
 KEYS = frozenset(field.name for field in fields(Annotation))
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "image": ("a text", _text),
@@ -110,10 +120,7 @@ KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "width": ("a whole number above 0", _pixels),
     "height": ("a whole number above 0", _pixels),
     "concepts": ("a list of texts", _texts),
-    "boxes": (
-        "a list of four numbers each",
-        lambda value: isinstance(value, list) and all(_numbers(box) and len(box) == 4 for box in value),
-    ),
+    "boxes": ("a list of four numbers each", _boxes),
     "areas": ("a list of numbers", _numbers),
     "box_concepts": ("a list of texts", _texts),
     "crowd": ("a list of true and false", _flags),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from models.runtime.faults import Fault, choices, listed, short
@@ -116,8 +116,9 @@ def parse_annotations(text: str, path: Path) -> tuple[Annotation, ...]:
 
 def inside(path: str) -> bool:
     """Whether a `/`-separated path stays below the folder it starts from."""
-    parts = PurePosixPath(path)
-    return bool(parts.parts) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in path
+    parts = path.split("/")
+    named = any(part not in ("", ".") for part in parts)
+    return named and not path.startswith("/") and ".." not in parts and "\0" not in path
 
 
 def _content(path: Path) -> str:

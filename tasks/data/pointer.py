@@ -75,6 +75,8 @@ def path() -> Path:
 
 def read_pointer() -> Pointer:
     """What data.dvc says now; an empty pointer when there is none. Raises Fault when it is not ours to read."""
+    if path().exists() and not path().is_file():  # of a pipe the end may never come
+        raise Fault(f"{path()}: cannot be read (not a regular file). {BACK}")
     try:
         text = path().read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -94,10 +94,11 @@ def read(source: Path, format: str = "auto") -> Source:
         raise Fault(f"{error.filename or source}: cannot be read ({error.strerror or error})") from None
     if not found.images and not found.rejected:
         raise Fault(f"{source}: there is no picture in it ({found.note})")
-    told = {row.path for row in found.rejected}
-    refused = () if files.only else tuple(row for row in files.refused if row.path not in told)
+    spoken = {row.path for row in found.rejected}
+    refused = () if files.only else tuple(row for row in files.refused if row.path not in spoken)
     rows = (*found.rejected, *refused)
-    return replace(found, rejected=tuple(Rejected(*map(readable, astuple(row))) for row in rows))
+    told = tuple(Rejected(*map(readable, astuple(row))) for row in rows)
+    return replace(found, rejected=told, note=readable(found.note))
 
 
 def write(dataset: Dataset, format: str, folder: Path) -> Written:

@@ -433,10 +433,12 @@ def test_a_pointer_that_is_no_text_is_refused(workspace):
     (workspace / "data.dvc").write_bytes(b"outs: \xff")
     with pytest.raises(Fault, match=r"data\.dvc: cannot be read \(not UTF-8\)\. `git checkout"):
         versions()
-    (workspace / "data.dvc").unlink()
-    (workspace / "data.dvc").mkdir()
-    with pytest.raises(Fault, match=r"data\.dvc: cannot be read \(Is a directory\)"):
-        versions()
+    for make_other in (Path.mkdir, os.mkfifo):
+        other = workspace / "data.dvc"
+        other.rmdir() if other.is_dir() else other.unlink()
+        make_other(other)
+        with pytest.raises(Fault, match=r"data\.dvc: cannot be read \(not a regular file\)"):
+            versions()
 
 
 def test_other_peoples_meta_is_no_obstacle():

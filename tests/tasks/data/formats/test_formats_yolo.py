@@ -121,13 +121,13 @@ def test_data_yaml_says_the_splits(lay, head, train, val):
 
 
 def test_what_data_yaml_names_wrongly_is_told(lay):
-    data = "train: images/train\nval: /etc\ntest: images/nowhere\nnames: [cat]\n"
+    data = 'train: images/train\nval: /etc\ntest: [images/nowhere, "\\ud800"]\nnames: [cat]\n'
     found = formats.read(lay(labelled("train/1") | {"images/plot.png": b"", "data.yaml": data}))
     assert {(row.path, row.row, row.reason) for row in found.rejected} == {
         ("data.yaml", "data.yaml:val", "lies outside the source folder: '/etc'"),
         ("images/plot.png", "", "no annotation: no label file, and in no split"),
     }
-    assert "test (images/nowhere) is not there" in found.note
+    assert r"test (images/nowhere) is not there, test (\ud800) is not there" in found.note
 
 
 def test_the_same_folder_for_train_and_val_divides_nothing(lay):
