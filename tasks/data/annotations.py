@@ -96,6 +96,14 @@ def _text(value: object) -> bool:
     return isinstance(value, str) and sound(value)
 
 
+def _path(value: object) -> bool:
+    """A text that the system takes as a path: 255 bytes a name, and room for the folder it lies in."""
+    if not isinstance(value, str) or not sound(value):
+        return False
+    path = value.encode()
+    return len(path) <= 255 or (len(path) <= 3000 and max(map(len, path.split(b"/"))) <= 255)
+
+
 def _texts(value: list[Any]) -> bool:
     return _all(value, str) and sound("".join(value))
 
@@ -115,7 +123,7 @@ def _flags(value: object) -> bool:
 LARGEST = 1e15  # of all pixels and their squares together: beyond it a float no longer tells one from the next
 KEYS = frozenset(field.name for field in fields(Annotation))
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "image": ("a text", _text),
+    "image": ("a text, and no longer than a path can be", _path),
     "sha256": ("a text", _text),
     "width": ("a whole number above 0", _pixels),
     "height": ("a whole number above 0", _pixels),

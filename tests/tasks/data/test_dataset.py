@@ -65,8 +65,12 @@ def test_unknown_concepts_are_named(tmp_path, concepts, message):
         (CAT.line().replace("40", '"40"'), r"jsonl:2: .*width must be a whole number above 0; it is '40'\. Ingest"),
         (CAT.line().replace("40", "NaN"), r"annotations.jsonl:2: .*width must be a whole number above 0; it is nan"),
         (CAT.line().replace('["cat"]', "[7]"), r"2: .*concepts must be a list of texts; it is \[7\]"),
-        (CAT.line().replace('"a/cat.jpg"', "7"), r"2: .*image must be a text; it is 7"),
+        (CAT.line().replace('"a/cat.jpg"', "7"), r"2: .*image must be a text, .*; it is 7"),
         (CAT.line().replace("a/cat.jpg", r"\ud800"), r"2: .*image must be a text"),
+        (
+            CAT.line().replace("a/cat.jpg", "a/" * 99 + "x" * 300),
+            r"2: .*image must be .* no longer than a path",
+        ),
         (CAT.line().replace('"metadata":{', '"metadata":{"a":NaN'), r"2: .*metadata must be an object without NaN"),
         (CAT.line().replace('"metadata":{', '"metadata":{"a":' + "[" * 99 + "]" * 99), r"2: .*metadata must be"),
         (HAIL.line().replace("10.25", "Infinity"), r"2: .*boxes must be a list of four numbers each"),
