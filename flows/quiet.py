@@ -4,7 +4,7 @@ import logging
 import re
 import sqlite3
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from tasks.workspace import state
 
 LONGEST = 200  # characters of a name that is quoted
@@ -27,7 +27,7 @@ def in_words(error: BaseException | None) -> str:
         return f"a database in {state()}: {database[0]}"
     if isinstance(error, OSError):
         words = error.strerror or str(error) or type(error).__name__
-        return f"{str(error.filename)[:LONGEST]}: {words}" if error.filename else words
+        return f"{short(str(error.filename), LONGEST)}: {words}" if error.filename else words
     return ""
 
 

@@ -4,7 +4,7 @@ import os
 import re
 import sqlite3
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 
 ADDRESSES = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI")  # the settings that say whose servers are used
 # Of the one look before the work begins. A server may take some seconds for its first answer; left alone,
@@ -27,7 +27,7 @@ def unusable(name: str, error: Exception) -> Fault:
     """What to tell of a server or store that this setting names and that does not do."""
     given = shown(os.environ.get(name, ""))
     return Fault(
-        f"{name} is {given[:LONGEST]!r}, which cannot be used ({_reason(error)}). "
+        f"{name} is {short(given, LONGEST)!r}, which cannot be used ({_reason(error)}). "
         f"Start that server, correct the address, or unset {name}: then Sightline uses its own."
     )
 
@@ -41,4 +41,4 @@ def _reason(error: BaseException) -> str:
     first = chain[-1] if outside else error
     said = getattr(first, "strerror", None) or str(first).strip() or type(first).__name__
     line = shown(said.splitlines()[0]).rstrip(".")
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}…"
+    return short(line, LONGEST)

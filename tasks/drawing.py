@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from models.runtime.faults import short
 from models.runtime.predictions import Concepts, Regions
-from tasks.style import INK, PALETTE, colour, short
+from tasks.style import INK, PALETTE, colour
 
 LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, or their labels would hide them
 
@@ -38,7 +39,8 @@ def _boxed(canvas: Image.Image, found: Regions, times: int) -> Image.Image:
     )
     palette = sv.ColorPalette.from_hex([colour(i) for i in range(len(PALETTE))])
     texts = [
-        f"{short(found.concepts[label])} {score:.2f}" for label, score in zip(found.labels, found.scores, strict=True)
+        f"{short(found.concepts[label], 24)} {score:.2f}"
+        for label, score in zip(found.labels, found.scores, strict=True)
     ]
     size = _letters(canvas)
     boxes = sv.BoxAnnotator(palette, thickness=max(2, size // 7))
@@ -59,7 +61,7 @@ def _captioned(canvas: Image.Image, found: Concepts) -> Image.Image:
         top = canvas.height + i * line
         tint = colour(found.concepts.index(row["concept"]))
         pen.rectangle((0, top + 2, row["score"] * canvas.width, top + line - 2), tint)
-        text = f"{row['score']:.2f}  {short(row['concept'])}"
+        text = f"{row['score']:.2f}  {short(row['concept'], 24)}"
         pen.text((size / 2, top + line / 2), text, "white", font, "lm")
     return sheet
 

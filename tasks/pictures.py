@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from models.runtime.faults import Fault, brief
+from models.runtime.faults import Fault, short
 from models.runtime.images import SUFFIXES
 from tasks.data.formats.names import readable
 
@@ -34,7 +34,7 @@ def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
         except Fault as fault:
             rejected.append({"path": readable(entry) or "''", "reason": str(fault)})
         except OSError as error:
-            rejected.append({"path": brief(readable(entry)), "reason": error.strerror or str(error)})
+            rejected.append({"path": short(readable(entry)), "reason": error.strerror or str(error)})
     for path in [path for path in found if not writable(path)]:
         del found[path]
         rejected.append({"path": readable(str(path)), "reason": "its name is not UTF-8: rename it"})

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
 from models.parameters import Parameters, parameters
-from models.runtime.faults import Fault, brief
+from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
 
@@ -117,10 +117,10 @@ def check_name(name: str) -> str:
     """A model's name, as it is. Raises Fault when it can be none."""
     if not re.fullmatch(r"[^\W_][\w.-]*", name):
         rule = "letters, digits, '-', '_' and '.', a letter or digit first"
-        raise Fault(f"{brief(name)!r} cannot name a model: {rule}")
+        raise Fault(f"{short(name)!r} cannot name a model: {rule}")
     size = len(name.encode())
     if size > LONGEST:
-        raise Fault(f"{brief(name)!r} cannot name a model: it takes {size} bytes, and {LONGEST} are allowed")
+        raise Fault(f"{short(name)!r} cannot name a model: it takes {size} bytes, and {LONGEST} are allowed")
     return name
 
 

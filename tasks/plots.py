@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from models.runtime.faults import short
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report
 from tasks.metrics.curves import Curve
 from tasks.metrics.detection import DetectionReport
-from tasks.style import FAINT, INK, PALETTE, colour, paint_to, short
+from tasks.style import FAINT, INK, PALETTE, colour, paint_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,7 +148,7 @@ def _lines(
         (line,) = axes.plot(x, y, drawstyle=steps, color=FAINT, linewidth=0.8, clip_on=False)
         if i in told:
             line.set(color=colour(i if told is there else told.index(i)), linewidth=1.8)
-            handles[f"{_number(values[i])}  {short(concepts[i])}"] = line
+            handles[f"{_number(values[i])}  {short(concepts[i], 24)}"] = line
     if together:
         (line,) = axes.plot(*together[:2], drawstyle=steps, color=INK, linewidth=2.4, clip_on=False)
         handles = {f"{_number(together[2])}  all together": line} | handles
@@ -182,7 +183,7 @@ def _concepts(report: Report, path: Path) -> Path:
             )
         for place, row in zip(places, rows, strict=True):
             axes.text(1.03, place, _number(row[column]), va="center", fontsize=9)
-        axes.set_yticks(places, [f"{short(row['Concept'])} ({row['Total Labeled']})" for row in rows])
+        axes.set_yticks(places, [f"{short(row['Concept'], 24)} ({row['Total Labeled']})" for row in rows])
         axes.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6))
         axes.grid(axis="y", visible=False)
         some = f", the lowest {ROWS} of {len(report.per_concept)}" if len(report.per_concept) > ROWS else ""

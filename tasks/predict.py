@@ -21,7 +21,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault, brief
+from models.runtime.faults import Fault, short
 from models.runtime.predictions import Concepts, Regions
 from tasks.answers import answers, at_least, predictor
 from tasks.files import alone_at
@@ -96,7 +96,7 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         why = error.strerror or error
-        raise Fault(f"{brief(str(folder))}: answers cannot be written there ({why}). Name another --output.") from None
+        raise Fault(f"{short(str(folder))}: answers cannot be written there ({why}). Name another --output.") from None
 
 
 def _new_folder(place: Path, name: str) -> Path:

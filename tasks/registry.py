@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault, brief, choices
+from models.runtime.faults import Fault, choices, short
 from tasks.tracking_store import prepare_store
 from tasks.workspace import state
 
@@ -70,16 +70,16 @@ def resolve(reference: str) -> Version:
     matched = re.fullmatch(r"(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<number>-?\d+))?", reference)
     if matched is None:
         how = "Write name, name@alias or name/number, as in roofs-detector@champion."
-        raise Fault(f"{brief(reference)!r} is no model. {how}")
+        raise Fault(f"{short(reference)!r} is no model. {how}")
     name, alias, wanted = matched["name"], matched["alias"], matched["number"]
     aliases = _aliases(client(), name)
     if alias and alias not in aliases:
-        raise Fault(f"{name} has no alias {brief(alias)!r}. {choices(brief(alias), aliases)}")
+        raise Fault(f"{name} has no alias {short(alias)!r}. {choices(alias, aliases)}")
     # Looked up among those there are: asked for a number that its database cannot hold, MLflow breaks down.
     known = {str(entry.number): entry for entry in versions(name)}
     number = wanted.lstrip("0") if wanted else str(aliases.get(alias or CHAMPION, next(reversed(known), "")))
     if number not in known:
-        there = f"version {brief(wanted or number)}. There are: {', '.join(known)}." if known else "version yet."
+        there = f"version {short(wanted or number)}. There are: {', '.join(known)}." if known else "version yet."
         raise Fault(f"{name} has no {there}")
     return known[number]
 
@@ -210,7 +210,7 @@ def _aliases(registry: MlflowClient, name: str) -> dict[str, int]:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
         known = [entry.name for entry in registry.search_registered_models()]
-        raise Fault(f"there is no model {brief(name)!r}. {choices(brief(name), known, 'Registered')}") from None
+        raise Fault(f"there is no model {short(name)!r}. {choices(name, known, 'Registered')}") from None
 
 
 def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:

@@ -65,14 +65,6 @@ def colour(label: int) -> str:
     return PALETTE[label % len(PALETTE)]
 
 
-def short(name: str, most: int = 24) -> str:
-    """A name that fits: its two ends when it is longer than `most` characters."""
-    if len(name) <= most:
-        return name
-    tail = most // 3
-    return f"{name[: most - tail - 1]}…{name[-tail:]}"
-
-
 def paint_to(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> Path:
     """Paint a figure of so many inches and write it as PNG. matplotlib's global state stays as it was."""
     import matplotlib

@@ -9,6 +9,7 @@ from typing import cast
 
 from PIL import Image, ImageDraw
 
+from models.runtime.faults import short
 from models.runtime.images import decode
 from models.runtime.predictions import Concepts, Regions
 from tasks.data.annotations import Annotation
@@ -18,7 +19,7 @@ from tasks.files import write
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report
 from tasks.metrics.mistakes import Confused, Mislocated, confused, mislocated
-from tasks.style import INK, short
+from tasks.style import INK
 
 # Pixels of a cell and cells in a row: 960 across. As JPEG that is .2 to .4 MB in a page that keeps it for good,
 # as PNG 1.1 to 1.6 (three sets of photos).

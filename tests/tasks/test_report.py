@@ -17,7 +17,7 @@ from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
 from tasks.plots import plot_report, plot_training
 from tasks.report import markdown, save, side_by_side
-from tasks.style import colour, paint_to, short
+from tasks.style import colour, paint_to
 
 ODD = ("hail | wind", "_hidden", "$x$ [b]", "鳥", "a-name-that-goes-on-and-on-for-ever-and-ever", "absent")
 
@@ -248,12 +248,6 @@ def test_concepts_are_told_below_the_picture():
     bar = np.abs(strip - rgb(colour(1))).max(axis=-1) < 3
     assert bar[540:559].all()  # .7 of the width
     assert not bar[565:].any()
-
-
-def test_long_names_keep_both_ends():
-    assert short("hail") == "hail"
-    assert short("a-name-that-goes-on-and-on", 12) == "a-name-…d-on"
-    assert len(short("x" * 99)) == 24
 
 
 def test_a_failed_plot_leaves_the_old_file(tmp_path):

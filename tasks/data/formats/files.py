@@ -104,7 +104,7 @@ class Files:
         there = (
             "not an image: it has no image format's suffix" if path in self._paths else "missing: there is no such file"
         )
-        return Missing(refused or there, path if len(path) <= LONGEST else f"{path[:LONGEST]}…")
+        return Missing(refused or there, short(path, LONGEST))
 
     def _at(self, path: str) -> str | None:
         if path in self._pictures:
