@@ -189,8 +189,6 @@ def _stop_supervisor(last: dict[str, Any]) -> None:
 def tail(name: str) -> str:
     """Where a log is, and its end; first that the disk is full where it is, for a log may not say so."""
     log, free = log_file(state(), name), shutil.disk_usage(state()).free
-    full = (
-        f"the disk of {state()} is full ({free / 1e6:.0f} MB are free), make room there first; " if free < ROOM else ""
-    )
+    room = f"the disk of {state()} is full ({free / 1e6:.0f} MB are free), make room there first; "
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    return "\n".join([f"{full if free < ROOM else ''}see {log}", *(f"  {line}" for line in lines[-12:])])
+    return "\n".join([f"{room if free < ROOM else ''}see {log}", *(f"  {line}" for line in lines[-12:])])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks import files
-from tasks.data.pointer import Pointer, prepare
+from tasks.data.pointer import Pointer, prepared
 
 
 def test_text_and_bytes_arrive_as_they_are(tmp_path):
@@ -42,7 +42,8 @@ def test_git_ignores_what_a_kill_leaves(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
     monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     monkeypatch.setenv("SIGHTLINE_ROOT", str(tmp_path))
-    prepare(Pointer(document={"outs": []}))
+    with prepared(Pointer(document={"outs": []})):
+        pass
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             files.write(tmp_path / "prefect.yaml", "new")
