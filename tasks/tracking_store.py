@@ -46,14 +46,14 @@ def _prepare(uri: str, artifacts: str) -> None:
     try:
         if uri.startswith("sqlite:///"):
             _make(uri, artifacts)
-        _look()
+        _look(uri)
     except Fault:
         raise
     except Exception as error:  # whatever MLflow, SQLAlchemy or a driver says of it
         raise unusable("MLFLOW_TRACKING_URI", error) from None
 
 
-def _look() -> None:
+def _look(uri: str) -> None:
     """Ask the store for an experiment and a model, once and with little patience."""
     from mlflow import MlflowClient
 
@@ -61,7 +61,7 @@ def _look() -> None:
     os.environ.update(ONCE)
     try:
         with _hushed():
-            client = MlflowClient()
+            client = MlflowClient(uri, uri)
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
     finally:
