@@ -27,9 +27,9 @@ setup: .venv/.ready
 demo: setup
 	$(BIN)/sightline demo --seed $(SEED)
 
-## make test     every test, without a network
+## make test     every test, without a network, on two cores
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 ## make check    lint, format and types
 check: setup

@@ -15,3 +15,11 @@ def prefect_server():
     APILogWorker.drain_all(timeout=5)  # what was logged last goes out before the server does
     EventsWorker.drain_all(timeout=5)
     servers.down(say=lambda _: None)
+
+
+@pytest.fixture(autouse=True)
+def asked(prefect_server):
+    """Prefect asks that server: tests of other folders, run in between, told it of others."""
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
