@@ -1,5 +1,6 @@
 """What is said of a fault that is not ours: one sentence, once. A traceback is for faults of ours."""
 
+import errno
 import logging
 import re
 import sqlite3
@@ -13,6 +14,7 @@ DISK = re.compile(
     r"(database or disk is full|disk I/O error|unable to open database file|attempt to write a readonly database"
     r"|database disk image is malformed|file is not a database|database is locked)"
 )
+BUGS = (errno.EBADF, errno.EINVAL)  # no disk, person or network does these
 ENDED = ("aborted by an interrupt signal", "aborted by Python system exit call")  # the command line says it itself
 
 
@@ -20,12 +22,10 @@ def in_words(error: BaseException | None) -> str:
     """What to tell of an error that a person, the disk or the network is the cause of; empty for one of ours."""
     if isinstance(error, Fault):
         return str(error)
-    if isinstance(error, RecursionError):
-        return "something that was given is nested too deeply to be read"
     database = DISK.search(str(error)) if isinstance(error, sqlite3.Error) or "(sqlite3." in str(error) else None
     if database:
-        return f"a database in {state()}: {database[0]}"
-    if isinstance(error, OSError):
+        return f"a database (MLflow's, Prefect's or DVC's, in {state()} unless you named another): {database[0]}"
+    if isinstance(error, OSError) and not isinstance(error, ValueError) and error.errno not in BUGS:
         words = error.strerror or str(error) or type(error).__name__
         return f"{short(str(error.filename), LONGEST)}: {words}" if error.filename else words
     return ""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
+from traceback import extract_tb
 from typing import Any
 
 from PIL import Image
@@ -16,8 +17,9 @@ from prefect.exceptions import TerminationSignal
 from models.runtime.faults import Fault
 from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor
+from tasks.artifacts import files_of
 from tasks.pyfunc import load
-from tasks.registry import Version, files_of
+from tasks.registry import Version
 
 BATCH = 16
 
@@ -48,7 +50,8 @@ def in_our_words(version: object) -> Iterator[None]:
         if _is_fault(error):
             raise Fault(str(error)) from None
         said = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
-        raise Fault(f"{version}: its own code stopped with {said}") from error
+        at = extract_tb(error.__traceback__)[-1]
+        raise Fault(f"{version}: its own code stopped with {said} ({at.filename}:{at.lineno})") from error
 
 
 def _is_fault(error: BaseException) -> bool:

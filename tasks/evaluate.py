@@ -20,6 +20,7 @@ from models.runtime.card import Card
 from models.runtime.faults import Fault, choices
 from models.runtime.predictions import Concepts, Regions
 from tasks.answers import answers, predictor
+from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.files import write
@@ -28,7 +29,7 @@ from tasks.metrics.compare import Report
 from tasks.metrics.detection import detection
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
-from tasks.registry import Version, client, note, trained_on
+from tasks.registry import Version, client, note
 from tasks.tracking import active, experiment
 from tasks.workspace import state
 

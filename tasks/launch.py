@@ -1,5 +1,6 @@
 """The supervisor seen from outside: is there one, start it, wait until its services answer, stop it."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import psutil
 
 from models.runtime.faults import Fault
 from tasks.addresses import addresses
-from tasks.background import alone, turn_logs
+from tasks.background import turn_logs
 from tasks.processes import TOKEN, end_all, tokens
 from tasks.supervisor import log_file, write_state
 from tasks.workspace import root, state
@@ -32,10 +33,14 @@ Say = Callable[[str], None]
 
 def supervised() -> bool:
     """Whether a supervisor of this workspace is alive: it holds the lock."""
-    if not (state() / "servers.lock").exists():
+    try:
+        with (state() / "servers.lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who looks is in nobody's way who looks too
+    except FileNotFoundError:
         return False
-    with alone(patience=0.0) as free:
-        return not free
+    except BlockingIOError:
+        return True
+    return False
 
 
 def content() -> dict[str, Any]:
@@ -53,6 +58,14 @@ def _fits(found: Any, kinds: dict[str, type]) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
 
 
+@contextlib.contextmanager
+def launching() -> Iterator[None]:
+    """One process at a time starts or stops servers of this workspace."""
+    with (state() / "launch.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def launch(wanted: tuple[str, ...], say: Say) -> bool:
     """Start the supervisor unless there is one. Whether one was started.
 
@@ -60,8 +73,7 @@ def launch(wanted: tuple[str, ...], say: Say) -> bool:
     """
     (state() / "logs").mkdir(parents=True, exist_ok=True)
     Path(os.environ["PREFECT_HOME"]).mkdir(parents=True, exist_ok=True)
-    with (state() / "launch.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two commands at once: one launches, the other finds
+    with launching():  # two commands at once: one launches, the other finds
         if supervised():
             _compare(wanted, content())
             return False

@@ -32,6 +32,7 @@ from tasks.workspace import root
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
 PARTS = ".sightline-parts"  # a name that nobody else has: what lies in it is taken away
 LOCK = "lock"
+RESULTS = ("predictions.parquet", "rejected.csv", "drawn")  # beside predictions.jsonl, which comes last
 ROOM = 1_000_000  # bytes that are free where answers are written, or it is not begun
 PICTURED = 4  # drawn pictures on the run's page
 
@@ -68,7 +69,7 @@ def output_folder(version: Version, given: str) -> Iterator[Path]:
             folder.mkdir(parents=True, exist_ok=True)
             held.enter_context(alone_at(folder / PARTS / LOCK, lambda: _busy(folder)))
             _check_free(folder)  # the one before may just have become done
-            for left in (*folder.glob(f"{PARTS}/*.jsonl"), *folder.glob("drawn")):  # an interrupted prediction's
+            for left in (*folder.glob(f"{PARTS}/*.jsonl"), *_results(folder)):  # an interrupted prediction's
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             if shutil.disk_usage(folder).free < ROOM:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -78,11 +79,13 @@ def output_folder(version: Version, given: str) -> Iterator[Path]:
 def _check_free(folder: Path) -> None:
     if (folder / "predictions.jsonl").exists():
         raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
-    # Drawn pictures beside parts are an interrupted prediction's, as the parts are.
-    names = ["predictions.parquet", "rejected.csv"] + ([] if (folder / PARTS).exists() else ["drawn"])
-    taken = [name for name in names if (folder / name).exists()]
-    if taken:
+    taken = [path.name for path in _results(folder)]
+    if taken and not (folder / PARTS).exists():  # beside parts they are an interrupted prediction's, as the parts are
         raise Fault(f"{folder}: holds {', '.join(taken)} already. Name another folder, or move it away.")
+
+
+def _results(folder: Path) -> list[Path]:
+    return [folder / name for name in RESULTS if (folder / name).exists()]
 
 
 def _busy(folder: Path) -> None:
@@ -205,8 +208,8 @@ def _join(shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> 
             writer = csv.DictWriter(file, ["path", "reason"])
             writer.writeheader()
             writer.writerows(rejected)
-    shutil.rmtree(folder / PARTS)  # with what an interrupted prediction may have left in it
     whole.replace(folder / "predictions.jsonl")
+    shutil.rmtree(folder / PARTS)  # last: until here it says that the rest is this prediction's
 
 
 def _parquet(lines: Path, target: Path) -> None:

@@ -12,13 +12,14 @@ from pydantic import BaseModel, ConfigDict
 from models.runtime.faults import Fault
 from tasks.answers import predictor
 from tasks.app import Gate
+from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.evaluate import Evaluation, answered, measured
 from tasks.metrics.compare import Report, compare
 from tasks.page import log, show
 from tasks.plan import PinnedDataset
-from tasks.registry import CHAMPION, Version, note, set_alias, trained_on, versions
+from tasks.registry import CHAMPION, Version, note, set_alias, versions
 
 
 class Promotion(BaseModel):
@@ -103,6 +104,8 @@ def _duel(
     try:
         duel = compare(_measured(champion, opened, fair), measured_candidate, metric)
     except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
+        if fault.__cause__:
+            raise  # one of the two stopped with an error of its own: that says nothing about which is better
         by_hand = f"`sightline model promote {candidate}` makes it champion by hand."
         why = f"{candidate} stays: it cannot be compared with {champion}. {fault} {by_hand}"
         return {"images": len(fair), "why": why}

@@ -15,6 +15,7 @@ import mlflow
 import pandas
 from mlflow.pyfunc import PythonModel
 
+EVERY = {"card.json", "trained_on.txt", "weights.safetensors"}  # and the runtime's
 SUMS = "SHA256SUMS"  # the digest of every other file of a version; `sha256sum -c SHA256SUMS` there says the same
 
 
@@ -36,8 +37,11 @@ def check(folder: Path, only: str = "") -> None:
     listed = folder / SUMS
     if not listed.exists():  # a version from before there were such lists
         return
-    for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
-        digest, _, name = line.partition("  ")
+    lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
+    sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    if not EVERY | ({only} - {""}) <= sums.keys():
+        raise Fault(f"{listed}: damaged: it does not name every file")
+    for name, digest in sums.items():
         if only not in ("", name):
             continue
         try:

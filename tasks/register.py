@@ -28,12 +28,13 @@ from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from models.runtime.predictor import Predictor
 from tasks.answers import in_our_words
+from tasks.artifacts import artifacts_at
 from tasks.data.dataset import Dataset
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
 from tasks.plan import TrainingPlan
 from tasks.pyfunc import SUMS, load
-from tasks.registry import CHALLENGER, Version, artifacts_at, client, resolve, set_alias, trained, versions
+from tasks.registry import CHALLENGER, Version, client, resolve, set_alias, trained, versions
 from tasks.train import Checkpoint, discard
 
 RUNTIME = Path(__file__).resolve().parents[1] / "models" / "runtime"
@@ -133,7 +134,8 @@ def _remove_unfinished(plan: TrainingPlan, checkpoint: Checkpoint) -> None:
     experiment = client().get_run(checkpoint.run).info.experiment_id
     entered = {version.logged_model for version in versions()}
     for logged in client().search_logged_models([experiment], filter_string=f"tags.plan = '{plan.digest}'"):
-        if logged.model_id not in entered:
+        # Of this very run: another of the same plan may be at its registration now, on another machine.
+        if logged.source_run_id == checkpoint.run and logged.model_id not in entered:
             get_artifact_repository(logged.artifact_location).delete_artifacts()
             client().delete_logged_model(logged.model_id)
             log(f"removed {logged.model_id}, which a registration that was cut off had left")

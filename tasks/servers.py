@@ -2,16 +2,14 @@
 
 import os
 import signal
-import socket
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
 
 from models.runtime.faults import Fault
-from tasks.addresses import ADDRESSES, LOOK_SECONDS, addresses, shown, unusable
+from tasks.addresses import ADDRESSES, addresses, place, reach, shown, silent
 from tasks.deployments import changed, follow_apps
-from tasks.launch import Say, content, launch, outcome, stop, supervised, tail, wait_for
+from tasks.launch import Say, content, launch, launching, outcome, stop, supervised, tail, wait_for
 from tasks.lost import crash_lost_commands
 from tasks.supervisor import answers
 from tasks.tracking_store import prepare_store
@@ -60,7 +58,7 @@ def up(say: Say = to_stderr) -> Servers:
     _forget_ours(say)
     _look_at_store()
     if theirs := os.environ.get("PREFECT_API_URL"):
-        _reach(theirs)
+        reach(theirs)
     notes = follow_apps()
     started = launch(_wanted(), say)
     wait_for(("prefect", "mlflow"), say if started else _quietly)
@@ -117,7 +115,8 @@ def down(say: Say = to_stderr) -> tuple[str, ...]:
     running = tuple(name for name, pid in found.pids.items() if pid) or ("supervisor",) if found else ()
     if running:
         say(f"stopping {', '.join(running)}")
-    stop()
+    with launching():
+        stop()
     return running
 
 
@@ -151,27 +150,7 @@ def _given(say: Say) -> str:
     if given and given == os.environ.get(OURS) and answers(f"{given}/health"):
         return given
     _forget_ours(say)
-    return _reach(os.environ.get("PREFECT_API_URL", ""))
-
-
-def _reach(api: str) -> str:
-    """The same address. Raises Fault unless a Prefect server of the user's answers there, or it is empty."""
-    if not api:
-        return api
-    from prefect import settings
-    from prefect.client.orchestration import get_client
-
-    once = {
-        settings.PREFECT_API_URL: api,
-        settings.PREFECT_API_REQUEST_TIMEOUT: LOOK_SECONDS,
-        settings.PREFECT_CLIENT_MAX_RETRIES: 0,
-    }
-    try:
-        with settings.temporary_settings(once), get_client(sync_client=True) as client:
-            client.read_flow_runs(limit=1)
-    except Exception as error:  # no address, no server, one of something else: each says it in its own way
-        raise unusable("PREFECT_API_URL", error) from None
-    return api
+    return reach(os.environ.get("PREFECT_API_URL", ""))
 
 
 def _look_at_store() -> None:
@@ -186,43 +165,15 @@ def _forget_ours(say: Say) -> None:
     After `down` nothing tells whose they were: any on this machine where nobody listens is as if it were not set.
     """
     running = content().get("services", {}) if supervised() else {}  # what a killed one wrote is no longer so
-    ours = {_place(service["url"]) for service in running.values() if service["url"]}
+    ours = {place(service["url"]) for service in running.values() if service["url"]}
     for name in ADDRESSES:
         given = os.environ.get(name, "")
-        if given == os.environ.get(OURS) or _place(given) in ours:
+        if given == os.environ.get(OURS) or place(given) in ours:
             os.environ.pop(name, None)
-        elif _silent(given):
+        elif silent(given):
             say(f"nothing answers at {shown(given)}: {name} counts as not set")
             del os.environ[name]
     settle()
-
-
-def _place(url: str) -> str:
-    """Host and port."""
-    return _parts(url).netloc.replace("localhost", "127.0.0.1")
-
-
-def _parts(url: str) -> SplitResult:
-    """Of an address, empty ones where it is none."""
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")
-
-
-def _silent(url: str) -> bool:
-    """Whether this is an address on this machine where nobody listens."""
-    given = _parts(url)
-    if given.hostname not in ("127.0.0.1", "localhost", "::1"):
-        return False
-    usual = 443 if given.scheme == "https" else 80
-    try:
-        socket.create_connection((given.hostname, given.port or usual), timeout=1.0).close()
-    except ConnectionRefusedError:
-        return True
-    except (OSError, ValueError):  # too busy, or no port at all: who calls it will say
-        return False
-    return False
 
 
 def _quietly(_sentence: str) -> None:

@@ -18,7 +18,7 @@ from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset
 from tasks.files import alone_at, write
 from tasks.page import log, show
-from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, sources_digest
+from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, sources_digest
 from tasks.registry import trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
@@ -117,15 +117,15 @@ def train(plan: TrainingPlan) -> Checkpoint:
 
 def _check_unchanged(plan: TrainingPlan) -> None:
     """Raises Fault, and keeps nothing of the training, when pictures of another version may be in it."""
-    try:
-        plan.dataset.open()
-    except Fault:
-        discard(plan)
-        raise Fault(
-            f"{plan.dataset.folder}: was ingested anew while {plan.name} was trained on it. What it learned is of "
-            f"neither version and is not kept. Train again, on the new version or on `sightline dataset checkout "
-            f"{plan.dataset.name}@{plan.dataset.version} FOLDER`."
-        ) from None
+    data = plan.dataset
+    if not data.labels or labels_digest(Path(data.folder)) == data.labels:
+        return
+    discard(plan)
+    raise Fault(
+        f"{data.folder}: was ingested anew while {plan.name} was trained on it. What it learned is of "
+        f"neither version and is not kept. Train again, on the new version or on `sightline dataset checkout "
+        f"{data.name}@{data.version} FOLDER`."
+    )
 
 
 def work_folder(plan: TrainingPlan) -> Path:

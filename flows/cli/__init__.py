@@ -3,6 +3,7 @@
 Imports nothing heavy: torch, mlflow and prefect come in when a command needs them.
 """
 
+import io
 import sys
 from typing import NoReturn
 
@@ -28,6 +29,8 @@ for commands in (path, training, product, dataset, model, run):
 
 def main() -> None:
     """Run the command line: exit 0 done, 1 failed, 2 wrong use, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8; in JSON this is an escape
     try:
         settle()
         app()

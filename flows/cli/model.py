@@ -41,7 +41,8 @@ def model_list(
 
 def model_show(model: Annotated[str, Argument(help=MODEL)], json: Json = False) -> None:
     """One version: its card, its numbers, its training."""
-    from tasks.registry import card, resolve
+    from tasks.artifacts import card
+    from tasks.registry import resolve
 
     version = resolve(model)
     described = card(version)

@@ -109,7 +109,7 @@ def _texts(value: list[Any]) -> bool:
 
 
 def _numbers(value: list[Any]) -> bool:
-    return _all(value, int, float) and sum(map(abs, value)) < LARGEST  # NaN and infinity are not below it
+    return _all(value, int, float) and all(abs(number) < LARGEST for number in value)  # NaN is not
 
 
 def _boxes(value: list[Any]) -> bool:
@@ -120,7 +120,7 @@ def _flags(value: object) -> bool:
     return _all(value, bool)
 
 
-LARGEST = 1e15  # of all pixels and their squares together: beyond it a float no longer tells one from the next
+LARGEST = 1e15  # of pixels and their squares: beyond it a float no longer tells one from the next
 KEYS = frozenset(field.name for field in fields(Annotation))
 KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "image": ("a text, and no longer than a path can be", _path),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
@@ -411,6 +412,16 @@ def test_the_line_for_people_names_the_most_frequent_first():
     assert most({"hail": 2, "wind": 0, "moss": 7}) == "7 moss, 2 hail"
     assert most({"hail": 0}) == "nothing"
     assert most({str(number): 1 for number in range(23)}).endswith(", 1 19, and 3 concepts more")
+
+
+def test_a_name_that_is_not_utf8_can_be_printed(tmp_path):
+    app = tmp_path / os.fsdecode(b"\xff") / "roofs.yaml"
+    app.parent.mkdir()
+    app.write_text("name: roofs\nsource: photos\ndataset: roofs\ntraining: {template: resnet18}\n")
+    command = [sys.executable, "-m", "flows", "app", "check", app]
+    done = subprocess.run(command, cwd=CODE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\udcff/roofs.yaml is in order" in done.stdout
 
 
 def test_no_picture_answered_is_1(sightline, version, tmp_path):

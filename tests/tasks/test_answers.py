@@ -14,7 +14,7 @@ from PIL import Image
 from models.runtime.faults import Fault
 from models.runtime.predictions import Concepts
 from tasks.answers import answers, predictor
-from tasks.registry import artifacts
+from tasks.artifacts import artifacts, trained_on
 from tests.registered import pinned, planned, registered
 
 
@@ -78,6 +78,17 @@ def test_a_byte_that_is_not_the_one_registered_is_noticed(ready, name):
         predictor(version)
     with pytest.raises(Exception, match=rf"{name}: damaged: its sha256"):
         mlflow.pyfunc.load_model(f"models:/{version}")
+
+
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_list_of_digests_that_is_cut_short_is_noticed(ready, kept):
+    version = registered(planned(ready.dataset))
+    listed = artifacts(version) / "SHA256SUMS"
+    listed.write_text(listed.read_text()[:kept])
+    with pytest.raises(Fault, match=rf"^{version}: .*SHA256SUMS: damaged: it does not name every file"):
+        predictor(version)
+    with pytest.raises(Fault, match=rf"^{version}: .*SHA256SUMS: damaged"):
+        trained_on(version)
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "card.json", "runtime"])

@@ -1,5 +1,6 @@
 """What runs in the background: ports, logs and the lock."""
 
+import fcntl
 import importlib.util
 import socket
 import sys
@@ -43,12 +44,21 @@ def test_one_supervisor_a_workspace():
         ("https://me:secret@host:1/api", "https://host:1/api"),
         ("https://me:se@cret@host/a@b", "https://host/a@b"),
         ("http://host/api", "http://host/api"),
+        ("http://host:1/a@b", "http://host:1/a@b"),
+        ("postgresql://me:se/cret@db/mlflow", "postgresql://db/mlflow"),
+        ("postgresql://db/mlflow?password=secret&user=me", "postgresql://db/mlflow?password=…&user=me"),
         ("sqlite:///x@y/mlflow.db", "sqlite:///x@y/mlflow.db"),
         ("", ""),
     ],
 )
 def test_an_address_is_shown_without_its_password(url, shown):
     assert addresses.shown(url) == shown
+
+
+def test_who_only_looks_does_not_pass_for_a_supervisor(state):
+    with (state / "servers.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        assert not launch.supervised()
 
 
 def test_a_large_log_is_turned_and_a_small_one_kept(state, monkeypatch):

@@ -203,6 +203,20 @@ def test_what_an_interrupted_prediction_had_drawn_is_not_kept(ready, tmp_path):
     assert [path.name for path in folder.rglob("*")] == [PARTS, "lock"]
 
 
+def test_a_prediction_that_broke_off_at_its_very_end_is_done_again(ready, tmp_path, monkeypatch):
+    def full(_, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(Fault, match="answers cannot be written there"):
+        patch.setattr(verb, "_parquet", full)
+        with output_folder(ready.classifier, str(tmp_path)) as folder:
+            predict(ready.classifier, [ready.pictures], folder)
+    with output_folder(ready.classifier, str(tmp_path)) as folder:
+        assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["predictions.jsonl", "predictions.parquet"]
+
+
 def test_a_folder_of_somebody_elses_parts_is_left_alone(ready, tmp_path):
     kept = picture(tmp_path / "parts/bolt.png")
     with output_folder(ready.classifier, str(tmp_path)) as folder:

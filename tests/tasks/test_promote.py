@@ -9,10 +9,11 @@ import pytest
 from models.runtime.faults import Fault
 from tasks import report
 from tasks.app import Gate
+from tasks.artifacts import artifacts
 from tasks.evaluate import evaluate
 from tasks.plan import PinnedDataset
 from tasks.promote import Promotion, promote
-from tasks.registry import Version, artifacts, client, resolve, set_alias
+from tasks.registry import Version, client, resolve, set_alias
 from tests.registered import always, numbers, pinned, planned, registered
 
 TALL, WIDE = 0, 1

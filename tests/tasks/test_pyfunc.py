@@ -184,8 +184,8 @@ def test_nothing_of_the_project_is_imported_and_nothing_is_said(run):
 
 
 def test_the_same_code_is_imported_once(run):
+    from tasks.artifacts import artifacts
     from tasks.pyfunc import runtime
-    from tasks.registry import artifacts
 
     first, second = (artifacts(version) / "runtime" for _, version in (run.classifier, run.detector))
     assert runtime(first) is runtime(second)

@@ -14,7 +14,9 @@ import pytest
 from models.parameters import ClassifierParameters
 from models.runtime.faults import Fault
 from tasks import register as verb
-from tasks.registry import artifacts, card, client, resolve, set_alias, trained, trained_on, versions
+from tasks.artifacts import artifacts, card, trained_on
+from tasks.registry import client, resolve, set_alias, trained, versions
+from tasks.tracking import start_run
 from tasks.train import train, work_folder
 from tests.registered import SPLITS, checkpoint, lively, pinned, planned, registered
 
@@ -171,6 +173,21 @@ def test_what_a_registration_that_was_cut_off_had_logged_is_removed(plan, monkey
     version = verb.register.fn(*dones[0])
     assert logged() == {plan.digest: artifacts(version).parents[1], other.digest: before[other.digest]}
     assert (before[plan.digest].exists(), before[other.digest].exists()) == (False, True)
+
+
+def test_what_another_machine_has_just_logged_is_left_alone(plan, tmp_path, monkeypatch):
+    def kill(*_):
+        raise KeyboardInterrupt
+
+    here = checkpoint(plan)
+    there = here.model_copy(update={"run": start_run(plan, tmp_path / "there")})
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(verb, "_enter", kill)
+        verb.register.fn(plan, there)
+    verb.register.fn(plan, here)
+    experiment = client().get_run(there.run).info.experiment_id
+    logged = [entry for entry in client().search_logged_models([experiment]) if entry.source_run_id == there.run]
+    assert [Path(urlparse(entry.artifact_location).path).exists() for entry in logged] == [True]
 
 
 def test_a_dataset_without_test_images_is_enough(tmp_path):

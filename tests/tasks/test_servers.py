@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from models.runtime.faults import Fault
-from tasks import background, launch, servers
+from tasks import addresses, background, launch, servers
 from tasks.processes import SERVICE, TOKEN, bearing, end, end_all
 
 CODE = Path(__file__).resolve().parents[2]
@@ -303,7 +303,7 @@ def test_what_a_killed_supervisor_wrote_does_not_make_a_server_ours(monkeypatch,
     "url", ["https://prefect.example:1/api", "http://localhost:many/api", "http://[x/api", "sqlite:///x@y/a.db", ""]
 )
 def test_only_this_machine_is_asked_whether_somebody_listens(url):
-    assert servers._silent(url) is False
+    assert addresses.silent(url) is False
 
 
 def test_looking_without_a_server_says_how_to_start_one():

@@ -247,6 +247,21 @@ def test_what_was_learned_from_two_versions_at_once_is_not_kept(plan, monkeypatc
     assert not work_folder(torn).exists()
 
 
+def test_labels_that_cannot_be_read_for_a_moment_cost_no_training(plan, monkeypatch):
+    pinned_there = plan.dataset.model_copy(update={"labels": labels_digest(Path(plan.dataset.folder))})
+    read = plan.model_copy(update={"dataset": pinned_there})
+
+    def fitted(plan, folder):
+        folder.mkdir(parents=True)
+        (Path(plan.dataset.folder) / "annotations.jsonl").unlink()
+        return verb.Checkpoint(run="new")
+
+    monkeypatch.setattr(verb, "_fit", fitted)
+    with pytest.raises(FileNotFoundError):
+        train.fn(read)
+    assert work_folder(read).exists()
+
+
 def test_the_run_of_a_finished_training_deleted_in_mlflow_is_made_anew(done, plan):
     folder = work_folder(plan)
     run = start_run(plan, folder)

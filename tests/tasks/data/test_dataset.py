@@ -74,6 +74,7 @@ def test_unknown_concepts_are_named(tmp_path, concepts, message):
         (CAT.line().replace('"metadata":{', '"metadata":{"a":NaN'), r"2: .*metadata must be an object without NaN"),
         (CAT.line().replace('"metadata":{', '"metadata":{"a":' + "[" * 99 + "]" * 99), r"2: .*metadata must be"),
         (HAIL.line().replace("10.25", "Infinity"), r"2: .*boxes must be a list of four numbers each"),
+        (HAIL.line().replace("10.25", "1" + "0" * 400), r"2: .*boxes must be a list of four numbers each"),
         (HAIL.line().replace("10.25,", ""), r"2: .*boxes must be a list of four numbers each"),
         (HAIL.line().replace("160.0", "160.0,1"), r"2: .*c\.png: columns of different lengths"),
         (HAIL.line().replace("[true]", "[1]"), r"2: .*difficult must be a list of true and false; it is \[1\]"),
