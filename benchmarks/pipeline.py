@@ -87,7 +87,7 @@ def reasons(ingested: dict) -> str:
     if not ingested["rejected"]:
         return "0"
     with Path(ingested["rejected_file"]).open(encoding="utf-8", newline="") as file:
-        counted = Counter(row["reason"] for row in csv.DictReader(file))
+        counted = Counter(row["reason"].partition(":")[0] for row in csv.DictReader(file))
     return "; ".join(f"{count} × {reason}" for reason, count in counted.most_common(3))
 
 

@@ -171,11 +171,10 @@ def test_an_interruption_is_a_sentence(sightline, ends_with):
         (PermissionError(13, "Permission denied", "/a/file"), "/a/file: Permission denied"),
         (OSError(36, "File name too long", "n" * 4000), f"n…{'n' * 50}: File name too long"),
         (OSError(28, "No space left on device"), "No space left on device"),
-        (sqlite3.OperationalError("database or disk is full"), ".sightline: database or disk is full"),
-        (RuntimeError("(sqlite3.OperationalError) disk I/O error\n[SQL: x]"), ".sightline: disk I/O error"),
+        (sqlite3.OperationalError("database or disk is full"), "unless you named another): database or disk is full"),
         (
-            RecursionError("maximum recursion depth exceeded"),
-            "something that was given is nested too deeply to be read",
+            RuntimeError("(sqlite3.OperationalError) disk I/O error\n[SQL: x]"),
+            "named another): disk I/O error",
         ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
@@ -187,7 +186,9 @@ def test_what_the_disk_or_a_file_is_the_cause_of_is_a_sentence(sightline, ends_w
     assert said.err.startswith("error: ") and said.err.endswith(f"{reason}\n") and said.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("error", [KeyError("x"), sqlite3.OperationalError("no such column: x")])
+@pytest.mark.parametrize(
+    "error", [KeyError("x"), RecursionError("x"), OSError(9, "x"), sqlite3.OperationalError("no such column: x")]
+)
 def test_a_fault_of_ours_keeps_its_traceback(ends_with, monkeypatch, error):
     ends_with(error)
     monkeypatch.setattr(sys, "argv", ["sightline", "up"])

@@ -210,11 +210,11 @@ def test_a_prediction_that_broke_off_at_its_very_end_is_done_again(ready, tmp_pa
 
     with monkeypatch.context() as patch, pytest.raises(Fault, match="answers cannot be written there"):
         patch.setattr(verb, "_parquet", full)
-        with output_folder(ready.classifier, str(tmp_path)) as folder:
+        with output_folder(ready.classifier, str(tmp_path / "out")) as folder:
             predict(ready.classifier, [ready.pictures], folder)
-    with output_folder(ready.classifier, str(tmp_path)) as folder:
+    with output_folder(ready.classifier, str(tmp_path / "out")) as folder:
         assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["predictions.jsonl", "predictions.parquet"]
+    assert sorted(path.name for path in folder.iterdir()) == ["predictions.jsonl", "predictions.parquet"]
 
 
 def test_a_folder_of_somebody_elses_parts_is_left_alone(ready, tmp_path):

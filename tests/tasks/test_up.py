@@ -53,7 +53,7 @@ def state(workspace, monkeypatch):
         monkeypatch.delenv(name)
     settle()
     monkeypatch.setattr(launch, "SUPERVISOR", stand_in())
-    for look in ("_reach", "_look_at_store"):  # the user's own servers of this file answer
+    for look in ("reach", "_look_at_store"):  # the user's own servers of this file answer
         monkeypatch.setattr(servers, look, lambda *given: "".join(given))
     folder = workspace / ".sightline"
     (folder / "deploy.py").write_text("")
