@@ -16,6 +16,7 @@ from tasks.data.dataset import folder_of
 from tasks.data.formats import check_format
 from tasks.data.split import shares
 from tasks.files import write
+from tasks.parsed import parsed
 from tasks.plan import check_name
 from tasks.workspace import root
 
@@ -123,9 +124,9 @@ def read_app(given: str | Path) -> App:
     """The app in a file, or of a name (`apps/<name>.yaml`). Raises Fault that lists every fault in it."""
     path = app_path(given)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
-        raise Fault(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+        content = parsed(path.read_bytes())
+    except ValueError as error:
+        raise Fault(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: an app is a mapping (name, source, dataset, training, …), this is not one")
     try:

@@ -10,12 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from models.runtime.faults import Fault
 from tasks.addresses import shown
 from tasks.files import write
 from tasks.lost import POOL
+from tasks.parsed import parsed
 from tasks.workspace import root, settle
 
 # What a deployment's form, schedule and entry point are made from.
@@ -37,8 +36,8 @@ def add_deployment(app: str, cron: str) -> None:
             return
         longer = text.rstrip("\n") + "\n" + entry
         if name not in _entries(longer):
-            raise yaml.YAMLError("`deployments:` is not its last key")
-    except yaml.YAMLError as error:
+            raise ValueError("`deployments:` is not its last key")
+    except ValueError as error:
         raise Fault(f"{path}: {name} cannot be added ({error}). Add it by hand:\n{entry}") from None
     write(path, longer)
 
@@ -89,7 +88,7 @@ def _rewrite(path: Path, app: str, cron: str = "") -> bool:
         wanted[name] = _timed(night, cron)
     try:
         same = _entries(after) == wanted
-    except yaml.YAMLError:  # others refer to an anchor in it
+    except ValueError:  # others refer to an anchor in it
         same = False
     if not same:
         what = f"set its cron to {cron!r}" if cron else "take it out"
@@ -111,7 +110,7 @@ def _nights() -> set[str]:
     found: set[str] = set()
     try:
         entries = _entries(_text(root() / "prefect.yaml"))
-    except (Fault, yaml.YAMLError):
+    except (Fault, ValueError):
         return found
     for name, entry in entries.items():
         app = name.removeprefix("pipeline-")
@@ -153,7 +152,7 @@ def _named() -> bool:
     path = root() / "prefect.yaml"
     try:
         return bool(_entries(_text(path)))
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise Fault(f"{path}: {error}") from None
 
 
@@ -188,16 +187,13 @@ def _text(path: Path) -> str:
 
 
 def _entries(text: str) -> dict[str, dict[str, Any]]:
-    """The deployments by name. Raises YAMLError."""
-    try:
-        content = yaml.safe_load(text) or {}
-    except (ValueError, RecursionError) as error:  # no date; nested too deeply
-        raise yaml.YAMLError(str(error)) from None
+    """The deployments by name. Raises ValueError."""
+    content = parsed(text) or {}
     if not isinstance(content, dict):
-        raise yaml.YAMLError("not a mapping")
+        raise ValueError("not a mapping")
     entries = content.get("deployments") or []
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise yaml.YAMLError("`deployments:` is not a list of mappings")
+        raise ValueError("`deployments:` is not a list of mappings")
     return {str(entry.get("name", "")): entry for entry in entries}
 
 

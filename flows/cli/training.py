@@ -12,6 +12,7 @@ from typer import Argument, Option
 from flows.cli.output import Json, answer, loading, run, say, table
 from flows.cli.path import told
 from models.runtime.faults import Fault, choices
+from tasks.parsed import parsed
 
 KEYS = ("dataset", "name", "parameters")
 EMPTY = " Empty: the template's own."  # of a form's field, which a file has filled in
@@ -61,12 +62,12 @@ def train(
 def read_file(path: Path) -> dict[str, Any]:
     """A train.yaml. Raises Fault that says what is wrong with it."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parsed(path.read_bytes())
     except OSError as error:
         raise Fault(
             f"{path}: {(error.strerror or 'unreadable').lower()}. `sightline template show NAME > {path}` makes one."
         ) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no date
+    except ValueError as error:
         raise Fault(f"{path}: not YAML ({error})") from None
     if not isinstance(content, dict):
         raise Fault(f"{path}: a training is a mapping of {', '.join(KEYS)}")
@@ -94,8 +95,8 @@ def assignments(given: list[str]) -> dict[str, Any]:
         if not sign or not key:
             raise typer.BadParameter(f"{pair!r}: write key=value", param_hint="--set")
         try:
-            found[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[key.strip()] = parsed(value)
+        except ValueError:
             raise typer.BadParameter(f"{pair!r}: the value is not YAML", param_hint="--set") from None
     return found
 

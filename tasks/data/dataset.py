@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from models.runtime.faults import Fault, choices, listed, short
 from tasks.data.annotations import SPLITS, Annotation, sound
-from tasks.data.parsed import parsed
+from tasks.parsed import parsed
 from tasks.workspace import root
 
 Task = Literal["classification", "detection"]

@@ -31,7 +31,7 @@ from typing import Any, TypeGuard
 import yaml
 
 from models.runtime.faults import Fault, short
-from tasks.data.parsed import parsed
+from tasks.parsed import parsed
 from tasks.workspace import root
 
 NAME = "data.dvc"

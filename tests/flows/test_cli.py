@@ -110,6 +110,7 @@ finally:
         (["train"], "give a train.yaml, or --dataset and --template"),
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "epochs"], "'epochs': write key=value"),
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=["], "the value is not YAML"),
+        (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=!!int ''"], "the value is not YAML"),
         (["compare", "roofs-detector/1"], "MODELS: roofs-detector/1 alone cannot be compared: name two or more"),
         (["dataset", "checkout", "roofs"], "'roofs': write NAME@VERSION"),
         (["demo", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
@@ -289,6 +290,7 @@ def test_train_takes_a_dataset_and_a_template(sightline, started):
         ({"dataset": "a", "parameters": ["resnet18"]}, "parameters: a mapping is wanted"),
         (["a"], "a training is a mapping of dataset, name, parameters"),
         ("{", "not YAML"),
+        ("name: !!int ''", "not YAML"),
     ],
 )
 def test_a_training_file_at_fault_is_named_with_its_fault(sightline, tmp_path, started, content, reason):

@@ -70,6 +70,7 @@ ODD_FILES = {
     "number": (b"deployments: 3\n", "`deployments:` is not a list of mappings"),
     "strings": (b"deployments: [a, b]\n", "`deployments:` is not a list of mappings"),
     "deep": (b"[" * 10_000, ""),
+    "no number": (b"deployments: [{name: !!int ''}]\n", ""),
     "folder": (None, "no file, but a folder or something else"),
     "pipe": (None, "no file, but a folder or something else"),
 }

@@ -117,6 +117,7 @@ def test_every_fault_is_told_at_once(workspace):
     [
         (b"name: [roofs", r"roofs\.yaml: not YAML \("),
         (b"d: 2020-99-99", r"roofs\.yaml: not YAML \("),
+        (b"name: !!int ''", r"roofs\.yaml: not YAML \("),
         (b"[" * 3000, r"roofs\.yaml: not YAML \("),
         (b"\xff\xfe\x00", r"roofs\.yaml: not YAML \("),
         (b"", r"roofs\.yaml: an app is a mapping"),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tasks.data.formats.files import Files
-from tasks.data.parsed import parsed
+from tasks.parsed import parsed
 
 PARSERS: dict[str, tuple[str, Callable[[bytes], Any]]] = {
     ".json": ("broken JSON", json.loads),

@@ -14,7 +14,7 @@ from models.runtime.images import SUFFIXES
 from tasks.data.formats.files import OUTSIDE, Files, Missing
 from tasks.data.formats.names import SPLIT_WORDS, split_of_file, split_of_folder, split_of_path
 from tasks.data.formats.source import Rejected
-from tasks.data.parsed import parsed
+from tasks.parsed import parsed
 
 NAME_FILES = ("obj.names", "classes.txt", "_darknet.labels")
 
