@@ -8,9 +8,10 @@ from pathlib import Path
 
 from models.runtime.faults import Fault
 from tasks.addresses import ADDRESSES, addresses, place, reach, shown, silent
-from tasks.deployments import changed, follow_apps
+from tasks.deployments import changed
 from tasks.launch import Say, content, launch, launching, outcome, stop, supervised, tail, wait_for
 from tasks.lost import crash_lost_commands
+from tasks.nights import follow_apps
 from tasks.supervisor import answers
 from tasks.tracking_store import prepare_store
 from tasks.workspace import own_store, settle, state

@@ -27,7 +27,7 @@ def app_create(
     """Write apps/NAME.yaml, commented, and its nightly deployment into prefect.yaml."""
     from models.catalog import template as entry
     from tasks.app import create_app
-    from tasks.deployments import add_deployment
+    from tasks.nights import add_deployment
 
     entry(template)
     path = create_app(name, source, template)

@@ -1,5 +1,6 @@
+"""An app's night comes into prefect.yaml, follows the app and goes with it; what people wrote there stays."""
+
 import os
-import subprocess
 
 import pytest
 import yaml
@@ -7,7 +8,7 @@ import yaml
 from models.runtime.faults import Fault
 from tasks import deployments
 from tasks.app import create_app
-from tasks.deployments import add_deployment, changed
+from tasks.nights import add_deployment, follow_apps
 
 BEFORE = """\
 # ours
@@ -89,35 +90,12 @@ def test_an_odd_prefect_yaml_is_named_and_never_waited_for(prefect_yaml, workspa
     create_app("tiles", "photos", "resnet18")
     with pytest.raises(Fault, match=rf"prefect\.yaml: .*{reason}"):
         add_deployment("tiles", "0 2 * * *")
-    (note,) = deployments.follow_apps()
+    (note,) = follow_apps()
     assert note.startswith("tiles is left as it is: ") and reason in note
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:4299/api")
     monkeypatch.setattr(deployments, "_make_pool", lambda: None)
     with pytest.raises(Fault, match=rf"prefect\.yaml: .*{reason}"):
         deployments.main()
-
-
-@pytest.mark.parametrize("written", ["[1]", "3", '{"http://server/api": 3}', "{"])
-def test_a_damaged_record_of_what_was_deployed_counts_as_none(prefect_yaml, workspace, written):
-    (workspace / "home").mkdir()
-    (workspace / "home/deployed.json").write_text(written)
-    assert changed("http://server/api")
-
-
-def test_deployed_again_when_something_in_it_changed(prefect_yaml, workspace):
-    here, elsewhere = "http://127.0.0.1:4200/api", "http://prefect.example/api"
-    assert changed(here)
-    deployments._remember(here, deployments._digest(), set())
-    assert not changed(here)
-    assert changed(elsewhere)
-    (workspace / "apps").mkdir()
-    (workspace / "apps" / "tiles.yaml").write_text("name: tiles\n")
-    assert changed(here)
-
-
-def test_nothing_to_deploy_without_a_prefect_yaml(prefect_yaml):
-    prefect_yaml.unlink()
-    assert not changed("http://127.0.0.1:4200/api")
 
 
 def write_app(workspace, name: str, cron: str):
@@ -138,7 +116,7 @@ def test_an_apps_schedule_is_what_counts(prefect_yaml, workspace):
     write_app(workspace, "gutters", "0 4 * * *")
     (workspace / "apps" / "broken.yaml").write_text("name: broken\n")
     add_deployment("tiles", "30 3 * * *")
-    said = deployments.follow_apps()
+    said = follow_apps()
     nights = {name: entry.get("schedules") for name, entry in deployed(prefect_yaml).items()}
     assert nights == {
         "ingest": None,
@@ -147,7 +125,7 @@ def test_an_apps_schedule_is_what_counts(prefect_yaml, workspace):
     }
     assert said[0].startswith("broken is left as it is: ")
     assert said[1:] == ("tiles runs at 0 2 * * * now",)
-    assert deployments.follow_apps() == said[:1]
+    assert follow_apps() == said[:1]
 
 
 @pytest.mark.parametrize("name", ["2024", "on", "null", "1e3", "0x1f"])
@@ -169,26 +147,26 @@ HAND_WRITTEN = """\
 
 def test_the_night_of_an_app_that_is_gone_goes_too(prefect_yaml, workspace):
     path = write_app(workspace, "tiles", "0 2 * * *")
-    deployments.follow_apps()
+    follow_apps()
     with prefect_yaml.open("a") as file:
         file.write(HAND_WRITTEN)
     write_app(workspace, "2024", "0 4 * * *")
-    deployments.follow_apps()
+    follow_apps()
     before = prefect_yaml.read_text()
     path.unlink()
-    assert deployments.follow_apps() == ("tiles runs no more: there is no apps/tiles.yaml",)
+    assert follow_apps() == ("tiles runs no more: there is no apps/tiles.yaml",)
     assert set(deployed(prefect_yaml)) == {"ingest", "pipeline-twice-a-day", "pipeline-2024"}
     after = prefect_yaml.read_text()
     assert after.startswith(BEFORE + HAND_WRITTEN)
     assert set(after.splitlines()) < set(before.splitlines())
-    assert deployments.follow_apps() == ()
+    assert follow_apps() == ()
 
 
 def test_a_last_night_is_taken_out_without_what_follows(prefect_yaml):
     add_deployment("tiles", "0 2 * * *")
     with prefect_yaml.open("a") as file:
         file.write("\n# The end.\nprefect-version: 3.8.8\n")
-    deployments.follow_apps()
+    follow_apps()
     assert prefect_yaml.read_text() == BEFORE + "\n# The end.\nprefect-version: 3.8.8\n"
 
 
@@ -217,7 +195,7 @@ def edited(prefect_yaml, workspace):
 
 def test_an_entry_with_empty_lines_goes_as_a_whole(prefect_yaml, edited):
     edited("    parameters", "\n\n    parameters")
-    deployments.follow_apps()
+    follow_apps()
     assert prefect_yaml.read_text() == BEFORE + ROOFS
 
 
@@ -233,7 +211,7 @@ ODD = {
 @pytest.mark.parametrize(("before", "after"), ODD.values(), ids=ODD)
 def test_an_entry_that_cannot_be_taken_out_alone_stays_and_is_named(prefect_yaml, edited, before, after):
     text = edited(before, after)
-    (said,) = deployments.follow_apps()
+    (said,) = follow_apps()
     assert said.startswith("there is no apps/tiles.yaml, but ")
     assert said.endswith(
         "prefect.yaml: pipeline-tiles is written so that it cannot be changed alone, take it out by hand"
@@ -245,7 +223,7 @@ def test_an_entry_that_cannot_be_taken_out_alone_stays_and_is_named(prefect_yaml
 def test_a_time_that_cannot_be_changed_alone_stays_and_is_named(prefect_yaml, workspace, edited, cron):
     text = edited('[{cron: "0 1 * * *"}]', f"[{cron}]" if "{" in cron else f"[{{cron: {cron}}}]")
     write_app(workspace, "tiles", "0 4 * * *")
-    (said,) = deployments.follow_apps()
+    (said,) = follow_apps()
     assert said.startswith("tiles is left as it is: ") and said.endswith("alone, set its cron to '0 4 * * *' by hand")
     assert prefect_yaml.read_text() == text
 
@@ -253,76 +231,19 @@ def test_a_time_that_cannot_be_changed_alone_stays_and_is_named(prefect_yaml, wo
 def test_a_night_without_a_schedule_is_the_users_wish(prefect_yaml, workspace, edited):
     text = edited('    schedules: [{cron: "0 1 * * *"}]\n', "")
     write_app(workspace, "tiles", "0 4 * * *")
-    assert deployments.follow_apps() == ()
+    assert follow_apps() == ()
     assert prefect_yaml.read_text() == text
 
 
 def test_a_prefect_yaml_that_is_not_yaml_is_named_for_each_app(prefect_yaml, workspace):
     write_app(workspace, "tiles", "0 2 * * *")
     prefect_yaml.write_text("deployments: [")
-    (said,) = deployments.follow_apps()
+    (said,) = follow_apps()
     assert said.startswith("tiles is left as it is: ") and "pipeline-tiles cannot be added" in said
 
 
 def test_without_a_prefect_yaml_there_is_nothing_to_follow(prefect_yaml, workspace):
     write_app(workspace, "tiles", "0 2 * * *")
     prefect_yaml.unlink()
-    assert deployments.follow_apps() == ()
+    assert follow_apps() == ()
     assert not prefect_yaml.exists()
-
-
-HERE, THERE = "http://127.0.0.1:4200/api", "https://me:secret@prefect.example/api"
-
-
-@pytest.fixture
-def done(monkeypatch):
-    """What deploying to the local server did, in order."""
-    done = []
-    monkeypatch.setenv("PREFECT_API_URL", HERE)
-    monkeypatch.setattr(deployments, "_make_pool", lambda: done.append("pool"))
-    monkeypatch.setattr(deployments, "_withdraw", lambda apps: done.append(apps))
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done.append("deploy") or subprocess.CompletedProcess((), 0))
-    return done
-
-
-def test_each_servers_nights_are_remembered(prefect_yaml, workspace, monkeypatch, done):
-    path = write_app(workspace, "tiles", "0 2 * * *")
-    for api in (HERE, THERE):
-        monkeypatch.setenv("PREFECT_API_URL", api)
-        deployments.main()
-        assert not changed(api)
-    path.unlink()
-    for api in (THERE, HERE):
-        monkeypatch.setenv("PREFECT_API_URL", api)
-        deployments.main()
-    assert [apps for apps in done if isinstance(apps, set)] == [set(), set(), {"tiles"}, {"tiles"}]
-
-
-def test_nights_are_remembered_when_deploying_is_cut_off(prefect_yaml, workspace, monkeypatch, done):
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    path = write_app(workspace, "tiles", "0 2 * * *")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(subprocess, "run", killed)
-        deployments.main()
-    assert changed(HERE)
-    path.unlink()
-    deployments.main()
-    assert done[-1] == {"tiles"}
-
-
-def test_nights_that_are_no_longer_named_are_withdrawn_after_deploying(prefect_yaml, workspace, done):
-    path = write_app(workspace, "tiles", "0 2 * * *")
-    deployments.main()
-    path.unlink()
-    deployments.main()
-    deployments.main()
-    assert done == ["pool", "deploy", set(), "pool", "deploy", {"tiles"}]
-
-
-def test_when_the_last_night_is_gone_there_is_nothing_to_deploy(prefect_yaml, done):
-    deployments._remember(HERE, "before", {"tiles"})
-    prefect_yaml.write_text("deployments:\n")
-    deployments.main()
-    assert done == ["pool", {"tiles"}]
