@@ -121,7 +121,7 @@ def test_shards_are_joined_in_order(ready, tmp_path, monkeypatch):
         assert one["image"] == other["image"]
         scores = [{row["concept"]: row["score"] for row in line["concepts"]} for line in (one, other)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-6)  # of another batch: not bit by bit
-    assert not (tmp_path / "parts/parts").exists()
+    assert not (tmp_path / "parts" / verb.PARTS).exists()
 
 
 def test_a_broken_picture_is_reported_and_the_rest_goes_on(ready, tmp_path):
