@@ -81,18 +81,14 @@ def mended(
     present = {entry.image for entry in dataset.annotations}
     again = [i for i in source.images if i.name in named or (i.name not in present and _places(i.where) & named)]
     outcome = check_all(again, _sizes(dataset.annotations))
-    good = {image.annotation.image: image for image in outcome.images}
-    stay = [Checked(dataset.path(entry), None, entry) for entry in dataset.annotations]
-    if dataset.exclusive:
-        others = [image for image in stay if image.annotation.image not in good]
-        _, torn = without_contradictions([*others, *good.values()])
-        torn = tuple(row for row in torn if good.pop(row.path, None))
-    else:
-        torn = ()
-    kept = {image.annotation.image: image for image in stay} | good
+    stay = {entry.image: Checked(dataset.path(entry), None, entry) for entry in dataset.annotations}
+    taken = {image.annotation.image: image for image in outcome.images}
+    torn = _torn(taken, stay) if dataset.exclusive else {}
+    good = {name: image for name, image in taken.items() if name not in torn}
+    kept = stay | good
     asked = named | {image.name for image in again}
     still = [row for row in source.rejected if row.path in asked or _places(row.row) & named]
-    rejected = (*still, *outcome.rejected, *torn, *_unasked(before, asked, kept, still))
+    rejected = (*still, *outcome.rejected, *torn.values(), *_unasked(before, asked, kept, still))
     return Draft(
         name=dataset.name,
         task=dataset.task,
@@ -236,7 +232,15 @@ def _unasked(
     ]
 
 
-def _mended(before: Sequence[Rejected], stay: Sequence[Checked], good: Mapping[str, Checked]) -> tuple[Rejected, ...]:
+def _torn(again: Mapping[str, Checked], stay: Mapping[str, Checked]) -> dict[str, Rejected]:
+    """A row for each image taken again that contradicts another one, or one that stays; by name."""
+    _, rows = without_contradictions(list({**stay, **again}.values()))
+    return {row.path: row for row in rows if row.path in again}
+
+
+def _mended(
+    before: Sequence[Rejected], stay: Mapping[str, Checked], good: Mapping[str, Checked]
+) -> tuple[Rejected, ...]:
     """Rows of what was mended: of images that stay as they are those there were, of images taken again their own."""
-    names = {image.annotation.image for image in stay} - good.keys()
+    names = stay.keys() - good.keys()
     return (*(row for row in before if row.path in names), *(row for image in good.values() for row in image.repaired))

@@ -133,7 +133,8 @@ def _twins(entries: Sequence[Annotation]) -> list[list[Annotation]]:
 def _missing_files(dataset: Dataset) -> Iterable[str]:
     gone = [entry.image for entry in dataset.annotations if not dataset.path(entry).is_file()]
     if gone:
-        yield f"{len(gone)} pictures are not on disk ({_some(gone)}): `dvc checkout data/{dataset.name}` brings them"
+        names = listed(gone, SHOWN)
+        yield f"{len(gone)} pictures are not on disk ({names}): `dvc checkout data/{dataset.name}` brings them"
 
 
 def _thin_splits(dataset: Dataset) -> Iterable[str]:
@@ -157,18 +158,18 @@ def _thin_concepts(dataset: Dataset) -> Iterable[str]:
     unused = [row["concept"] for row in rows if not row["images"]]
     few = [f"{row['concept']} {row['train']}" for row in rows if row["images"] and row["train"] < FEW]
     if unused:
-        yield f"{len(unused)} concepts have no {counted} at all: {_some(unused)}"
+        yield f"{len(unused)} concepts have no {counted} at all: {listed(unused, SHOWN)}"
     if few:
-        yield f"{len(few)} concepts have fewer than {FEW} training {counted}: {_some(few)}"
+        yield f"{len(few)} concepts have fewer than {FEW} training {counted}: {listed(few, SHOWN)}"
     for split in filled:
         lacking = [row["concept"] for row in rows if row["images"] and not row[split]]
         if lacking:
-            yield f"{len(lacking)} concepts are not in {split}: {_some(lacking)}"
+            yield f"{len(lacking)} concepts are not in {split}: {listed(lacking, SHOWN)}"
 
 
 def _bad_twins(dataset: Dataset) -> Iterable[str]:
     for group in _twins(dataset.annotations):
-        names = _some([entry.image for entry in group])
+        names = listed([entry.image for entry in group], SHOWN)
         if len({entry.split for entry in group}) > 1:
             yield f"the same picture is in several splits: {names}"
         if len({(entry.concepts, entry.boxes, entry.box_concepts) for entry in group}) > 1:
@@ -180,12 +181,8 @@ def _thin_boxes(dataset: Dataset) -> Iterable[str]:
         entry.image for entry in dataset.annotations for x0, y0, x1, y1 in entry.boxes if min(x1 - x0, y1 - y0) < THIN
     ]
     if thin:
-        yield f"{len(thin)} boxes are less than {THIN:g} pixels wide or high ({_some(dict.fromkeys(thin))})"
+        yield f"{len(thin)} boxes are less than {THIN:g} pixels wide or high ({listed(dict.fromkeys(thin), SHOWN)})"
 
 
 def _pairs(values: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in values.items())
-
-
-def _some(names: Iterable[str]) -> str:
-    return listed(names, SHOWN)

@@ -73,8 +73,6 @@ def detection(
     interval = bootstrap(Resampled.of(halves).map, len(annotations))
     curves = tuple(matches.curve(label) for label in range(len(names)))
     overall = matches.curve()
-    hits, wrong = overall.at(threshold)
-    ratios = rates(hits, wrong, overall.positives - hits)
     rows = tuple(
         _row(name, curves[i], threshold, float(np.mean(average[:, i])), float(average[0, i]))
         for i, name in enumerate(names)
@@ -83,9 +81,7 @@ def detection(
         concepts=names,
         summary=twelve
         | {"map_50_low": interval.low, "map_50_high": interval.high}
-        | {name.lower(): value for name, value in ratios.items()}
-        | {"true_positives": hits, "false_positives": wrong, "false_negatives": overall.positives - hits}
-        | {"images": len(annotations), "boxes": overall.positives},
+        | _counts(overall, threshold, len(annotations)),
         per_concept=rows,
         confusion=confusion(annotations, found, names, matches, threshold, iou),
         threshold=threshold,
@@ -132,6 +128,15 @@ def _check(annotations: Sequence[Annotation], threshold: float, iou: float) -> N
 def _names(annotations: Sequence[Annotation], concepts: tuple[str, ...]) -> tuple[str, ...]:
     """The model's concepts, then those of the boxes that it does not know."""
     return (*concepts, *sorted({name for entry in annotations for name in entry.box_concepts} - set(concepts)))
+
+
+def _counts(curve: Curve, threshold: float, images: int) -> dict[str, float]:
+    """What is right and wrong at the threshold, all concepts together, and of how many."""
+    hits, wrong = curve.at(threshold)
+    missed = curve.positives - hits
+    ratios = {name.lower(): value for name, value in rates(hits, wrong, missed).items()}
+    counts = {"true_positives": hits, "false_positives": wrong, "false_negatives": missed}
+    return ratios | counts | {"images": images, "boxes": curve.positives}
 
 
 def _row(name: str, curve: Curve, threshold: float, average: float, at_half: float) -> dict[str, Any]:
