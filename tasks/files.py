@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
+
+# What a disk says that is full or not to be written to. What is else an OSError may be another machine's word.
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 
 
 def write(path: Path, content: bytes | str) -> Path:
@@ -46,6 +51,23 @@ def alone_at(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def disk_told(folder: Path) -> Iterator[None]:
+    """What the disk does not allow, to a file or to a database on it, comes out as Fault; no other error does.
+
+    folder: named where the error names no file.
+    """
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        if isinstance(error, OSError) and error.errno not in DISK:
+            raise
+        at = getattr(error, "filename2", None) or getattr(error, "filename", None) or folder
+        said = getattr(error, "strerror", None) or error
+        where = short(str(at), 200)
+        raise Fault(f"{where}: cannot be read or written ({said}). Is the disk full, or read-only?") from error
 
 
 def room_for(files: Iterable[Path], folder: Path) -> None:

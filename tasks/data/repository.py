@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from models.runtime.faults import Fault
 from tasks.data.listing import Listing
-from tasks.files import room_for, write
+from tasks.files import disk_told, room_for, write
 from tasks.workspace import root, settle, state
 
 if TYPE_CHECKING:
@@ -42,15 +41,13 @@ def repository() -> Iterator[Repo]:
     hashes = str(state() / "dvc")
     here = {"core": {"site_cache_dir": hashes, "no_scm": True}}
     try:
-        _initialise(root())
-        with closing(Repo(str(root()), config=here, _wait_for_lock=True)) as repo:
-            _stay_inside(repo, hashes)
-            yield repo
+        with disk_told(root()):
+            _initialise(root())
+            with closing(Repo(str(root()), config=here, _wait_for_lock=True)) as repo:
+                _stay_inside(repo, hashes)
+                yield repo
     except DvcException as error:
         raise Fault(f"DVC: {error}") from error
-    except (OSError, sqlite3.Error) as error:  # DVC keeps its hashes in SQLite
-        where, said = getattr(error, "filename", None) or root(), getattr(error, "strerror", None) or error
-        raise Fault(f"{where}: cannot be read or written ({said}). Is the disk full, or read-only?") from error
 
 
 def _initialise(folder: Path) -> None:

@@ -23,7 +23,7 @@ from models.runtime.faults import Fault, listed, short
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import KEYS, folder_of
 from tasks.data.formats.source import Rejected
-from tasks.files import alone_at, room_for, write
+from tasks.files import alone_at, disk_told, room_for, write
 from tasks.workspace import root, state
 
 log = logging.getLogger(__name__)
@@ -38,17 +38,12 @@ def locked() -> Iterator[None]:
     What the disk does not allow comes out as Fault.
     """
     path = state() / "ingest" / ".lock"  # no dataset's name begins with a dot
-    try:
-        with alone_at(path, lambda: log.warning("another ingest is at work: waiting until it is done")):
-            try:
-                yield
-            finally:
-                tidy()
-    except OSError as error:
-        where = short(str(error.filename or root()), 200)
-        raise Fault(
-            f"{where}: cannot be read or written ({error.strerror or error}). Is the disk full, or read-only?"
-        ) from error
+    waiting = "another ingest is at work: waiting until it is done"
+    with disk_told(root()), alone_at(path, lambda: log.warning(waiting)):
+        try:
+            yield
+        finally:
+            tidy()
 
 
 def record(name: str) -> Path:

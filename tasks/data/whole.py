@@ -35,7 +35,8 @@ def whole(target: Path) -> Iterator[Path]:
 
 
 def unusable(error: OSError, folder: Path, beside: Path | None = None) -> Fault:
-    """The fault for what the system says of a folder, or of a file that was to go into it."""
-    at = str(error.filename or folder)
-    at = str(folder) if beside and at.startswith(str(beside)) else at
-    return Fault(f"{short(at, 200)}: cannot be read or written ({error.strerror or error}). Choose another folder.")
+    """The fault for what the system says of a folder, of a file that was to go into it, or of one to be read for it."""
+    at = Path(str(error.filename2 or error.filename or folder))  # of a copy and of a rename the second is the new one
+    at = folder if beside and at.is_relative_to(beside) else at
+    another = " Choose another folder." if at.is_relative_to(folder) or folder.is_relative_to(at) else ""
+    return Fault(f"{short(str(at), 200)}: cannot be read or written ({error.strerror or error}).{another}")

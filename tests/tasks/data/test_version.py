@@ -17,6 +17,7 @@ from tasks.data.checkout import checkout
 from tasks.data.commit import commit, point, stage
 from tasks.data.listing import Listing, together
 from tasks.data.pointer import parse_pointer, read_pointer
+from tasks.data.store import locked
 from tasks.data.version import dataset_version, folder_version, recorded, verify, versions
 
 # DVC uses an attribute that its prefix tree will drop: https://github.com/mina86/pygtrie
@@ -371,6 +372,15 @@ def test_what_the_disk_does_not_allow_is_said(workspace, monkeypatch, error):
     commit("roofs")
     monkeypatch.setattr("tasks.data.version.listing_of", lambda *_: (_ for _ in ()).throw(error))
     with pytest.raises(Fault, match=r"root: cannot be read or written \((Read-only file system|disk is full)\)"):
+        verify("roofs")
+
+
+def test_what_another_machine_does_not_allow_is_not_laid_on_the_disk(workspace, monkeypatch):
+    make(workspace, "roofs")
+    commit("roofs")
+    refused = ConnectionRefusedError(111, "Connection refused")
+    monkeypatch.setattr("tasks.data.version.listing_of", lambda *_: (_ for _ in ()).throw(refused))
+    with pytest.raises(ConnectionRefusedError), locked():
         verify("roofs")
 
 

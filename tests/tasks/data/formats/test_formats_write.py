@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,22 @@ def test_only_a_new_or_empty_folder_outside_the_dataset_is_written(dataset, tmp_
     formats.write(things, "coco", tmp_path / "empty")
     formats.write(things, "coco", tmp_path / "new/deep")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["deep"]
+
+
+def test_another_folder_is_advised_where_the_folder_is_at_fault(dataset, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    things = dataset(*detections())
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "sendfile", full)
+        with pytest.raises(Fault, match=r"/out: cannot be read or written \(No space .*\)\. Choose another folder\.$"):
+            formats.write(things, "coco", tmp_path / "out")
+    picture = things.path(things.annotations[-1])
+    picture.unlink()
+    picture.mkdir()
+    with pytest.raises(Fault, match=r"\.jpg: cannot be read or written \(Is a directory\)\.$"):
+        formats.write(things, "coco", tmp_path / "out")
 
 
 def test_a_missing_picture_leaves_nothing_behind(dataset, tmp_path):
