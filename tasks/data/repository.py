@@ -86,11 +86,12 @@ def store(repo: Repo, folder: Path) -> Listing:
     others = set(cache.glob(HALF))
     try:
         failed = transfer(staging, repo.cache.local, {info}, shallow=False, hardlink=False).failed
-    finally:
+        if failed:
+            raise Fault(f"{folder}: {len(failed)} files could not be copied into {cache} (disk full?)")
+    except BaseException:  # and only then: what a fetch beside this one has under way is called so too
         for half in set(cache.glob(HALF)) - others:
             half.unlink(missing_ok=True)
-    if failed:
-        raise Fault(f"{folder}: {len(failed)} files could not be copied into {cache} (disk full?)")
+        raise
     return listing
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.cli import main
+from dvc_data.hashfile.transfer import transfer
 
 from models.runtime.faults import Fault
 from tasks.data.checkout import checkout
@@ -397,6 +398,20 @@ def test_a_cache_on_a_full_disk_keeps_no_half_files(workspace, monkeypatch):
     with pytest.raises(Fault, match="No space left on device"):
         commit("roofs")
     assert not half.exists()
+
+
+def test_what_another_process_fetches_meanwhile_is_left_to_it(workspace, monkeypatch):
+    make(workspace, "roofs", a="one")
+    half = workspace / ".dvc/cache/files/md5/ab/.half.tmp"
+
+    def beside_a_fetch(*given, **more):
+        half.parent.mkdir(parents=True)
+        half.write_text("o")
+        return transfer(*given, **more)
+
+    monkeypatch.setattr("dvc_data.hashfile.transfer.transfer", beside_a_fetch)
+    commit("roofs")
+    assert half.exists()
 
 
 def test_a_dvcignore_within_a_dataset_is_named(workspace):
