@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -62,11 +63,17 @@ def sightline(root: Path, *command: str) -> dict:
 
 
 def ask(url: str, content: dict | None = None):
-    """What a server answers."""
+    """What a server answers, also one that is busy at first: Prefect says 503 then, and its own client asks again."""
     body = None if content is None else json.dumps(content).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as response:
-        return json.loads(response.read())
+    for patience in range(10, -1, -1):
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or not patience:
+                raise
+            time.sleep(1)
 
 
 def wait_for(true, seconds: float):
