@@ -66,12 +66,13 @@ def ask(url: str, content: dict | None = None):
     """What a server answers, also one that is busy at first: Prefect says 503 then, and its own client asks again."""
     body = None if content is None else json.dumps(content).encode()
     request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    for patience in range(10, -1, -1):
+    deadline = time.monotonic() + 20
+    while True:
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.loads(response.read())
         except urllib.error.HTTPError as error:
-            if error.code != 503 or not patience:
+            if error.code != 503 or time.monotonic() > deadline:
                 raise
             time.sleep(1)
 
