@@ -119,7 +119,7 @@ class History(Callback):
         write_durably(self.path, lambda file: file.write(lines.encode()))
         if not stale:
             done = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {module.monitored}"
-            self.say(f"{done} {row[module.monitored]:.4f}, loss {row['train_loss']:.4f}, {row['seconds']:.0f} s")
+            self.say(f"{done} {row[module.monitored]:.4f}, loss {row['train_loss']:.4f}, {row['seconds']:.0f} s so far")
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}

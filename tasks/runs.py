@@ -123,7 +123,7 @@ def _row(run: FlowRun, flow: str) -> dict[str, Any]:
         "flow": flow,
         "state": run.state_name or "",
         "started": run.start_time.isoformat(timespec="seconds") if run.start_time else "",
-        "seconds": round(run.total_run_time.total_seconds(), 1),
+        "seconds": round(run.estimated_run_time.total_seconds(), 1),
         "tags": list(run.tags),
     }
 

@@ -48,7 +48,7 @@ def app_check(name: Annotated[str, Argument(help="An app's name, or its file.")]
     lines = [
         f"{app_path(name)} is in order. Every run would",
         f"  ingest   {app.place} as data/{app.dataset}",
-        f"  train    {given.template}, {given.epochs} epochs, as the model {model}",
+        f"  train    {given.template}, {given.epochs} epoch{'s' * (given.epochs > 1)}, as the model {model}",
         f"  promote  it when its {app.gate.metric or 'headline metric'} is better{better} than the champion's",
         f"  at       {app.schedule} (cron; UTC unless prefect.yaml names another time zone)",
     ]

@@ -98,7 +98,15 @@ def read(source: Path, format: str = "auto") -> Source:
     refused = () if files.only else tuple(row for row in files.refused if row.path not in spoken)
     rows = (*found.rejected, *refused)
     told = tuple(Rejected(*map(readable, astuple(row))) for row in rows)
-    return replace(found, rejected=told, note=readable(found.note))
+    return replace(found, rejected=told, note=readable(found.note) + _left_out(files))
+
+
+def _left_out(files: Files) -> str:
+    """What of a source is no file of it, for a person: whole folders may be among that."""
+    if files.only or not files.refused:
+        return ""
+    first = files.refused[0]
+    return f". Left out: {len(files.refused)}, such as {readable(short(first.path))} ({first.reason})"
 
 
 def write(dataset: Dataset, format: str, folder: Path) -> Written:
@@ -162,7 +170,7 @@ def _detect(files: Files) -> str:
         known = "; ".join(format.looks_like for format in FORMATS.values())
         raise Fault(
             f"{files.root}: no known form of labelled pictures.{broken(files)} Looked for: {known}. "
-            f"There is: {files.counts}. "
+            f"There is: {files.counts}{_left_out(files)}. "
             f"If it is one of them all the same, say which: --format {'|'.join(FORMATS)}"
         )
     seen = " or ".join(f"{name} ({claim.seen})" for name, claim in claims.items())

@@ -185,7 +185,8 @@ def _walk(root: Path, folder: str, paths: list[str], folders: list[str], refused
         path = f"{folder}{entry.name}"
         reason = _unusable(root, entry) or _too_long(path)
         if reason:
-            refused.append(Rejected(path, "", "image", reason))
+            lost = _below(root, path) if entry.is_dir(follow_symlinks=False) else []
+            refused += [Rejected(each, "", "image", reason) for each in lost or [path]]
         elif entry.is_dir():
             folders.append(path)
             try:
@@ -194,6 +195,23 @@ def _walk(root: Path, folder: str, paths: list[str], folders: list[str], refused
                 refused.append(Rejected(path, "", "image", f"the folder cannot be read ({error.strerror})"))
         else:
             paths.append(path)
+
+
+def _below(root: Path, folder: str) -> list[str]:
+    """The pictures in a folder that is left out: each of them counts. One by one, however deep it goes."""
+    found, waiting = [], [folder]
+    while waiting:
+        at = waiting.pop()
+        try:
+            with os.scandir(root / at) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{at}/{entry.name}")
+                    elif posixpath.splitext(entry.name)[1].lower() in SUFFIXES:
+                        found.append(f"{at}/{entry.name}")
+        except OSError:  # not to be looked into, or a path that no system takes
+            found.append(at)
+    return sorted(found)
 
 
 def _too_long(path: str) -> str:

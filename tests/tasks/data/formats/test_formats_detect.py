@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,20 @@ def test_a_picture_that_is_named_and_is_a_link_out_is_one_row(lay, tmp_path):
     assert [(row.path, row.reason) for row in formats.read(source).rejected] == [
         ("out.jpg", "a link that leads outside the source folder")
     ]
+
+
+def test_every_picture_of_a_folder_that_is_left_out_counts(lay):
+    source = lay(
+        {"cat/1.jpg": b"", "dog/1.jpg": b"", "bi\nrd/a/1.jpg": b"", "bi\nrd/2.JPG": b"", "bi\nrd/note.txt": b""}
+    )
+    found = formats.read(source)
+    assert {(row.path, row.reason) for row in found.rejected} == {
+        (path, "its name has a control character in it") for path in ("bi\nrd/a/1.jpg", "bi\nrd/2.JPG")
+    }
+    assert "Left out: 2, such as bi" in found.note
+    shutil.rmtree(source / "dog")
+    with pytest.raises(Fault, match=r"(?s)no known form.*Left out: 2, such as bi.rd/2\.JPG \(its name has a control"):
+        formats.read(source)
 
 
 def test_names_that_no_text_can_hold_are_rejected(lay):
