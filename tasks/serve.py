@@ -9,6 +9,7 @@ a second process with all of MLflow in it, 197 MB and 6.8 s of CPU for nothing).
 import os
 import socket
 import sys
+import warnings
 from typing import Any
 
 from tasks.tracking_store import artifacts, prepare_store, store
@@ -25,6 +26,8 @@ def mlflow() -> Any:
     """The MLflow server's application over the workspace's store. Artifacts are files, read where they lie."""
     from mlflow.server import constants
 
+    # Of MLflow's own choice of a bridge to Flask: https://github.com/mlflow/mlflow/blob/master/mlflow/server/fastapi_app.py
+    warnings.filterwarnings("ignore", "starlette.middleware.wsgi is deprecated")
     prepare_store()
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = store()
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = artifacts().as_uri()
