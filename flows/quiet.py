@@ -35,6 +35,7 @@ def only_what_matters() -> None:
     """Filter Prefect's loggers. Filters, unlike handlers, survive its setting up the logging anew."""
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addFilter(_once)
+    # That a command's run is watched (tasks/lost.py) is no news.
     logging.getLogger("prefect.engine").addFilter(lambda record: "remember_process" not in record.getMessage())
     # At the end of a run Prefect may wait a moment for its events to reach the server, and warns of that.
     logging.getLogger("EventsWorker").setLevel(logging.ERROR)

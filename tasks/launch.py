@@ -1,6 +1,5 @@
 """The supervisor seen from outside: is there one, start it, wait until its services answer, stop it."""
 
-import contextlib
 import fcntl
 import json
 import os
@@ -9,7 +8,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import psutil
 from models.runtime.faults import Fault
 from tasks.addresses import addresses
 from tasks.background import turn_logs
+from tasks.files import alone_at
 from tasks.processes import TOKEN, end_all, tokens
 from tasks.supervisor import log_file, write_state
 from tasks.workspace import root, state
@@ -58,12 +59,9 @@ def _fits(found: Any, kinds: dict[str, type]) -> bool:
     return isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in kinds.items())
 
 
-@contextlib.contextmanager
-def launching() -> Iterator[None]:
-    """One process at a time starts or stops servers of this workspace."""
-    with (state() / "launch.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def launching() -> AbstractContextManager[None]:
+    """One process at a time starts or stops servers of this workspace; the next waits."""
+    return alone_at(state() / "launch.lock", lambda: None)
 
 
 def launch(wanted: tuple[str, ...], say: Say) -> bool:

@@ -11,8 +11,6 @@ from flows.cli.output import MODEL, Json, answer, loading, number, run, table
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
-
-
 LISTED = 20  # concepts in a prediction's line; --json holds all
 
 

@@ -9,6 +9,7 @@ import typer
 import yaml
 from typer import Argument, Option
 
+from flows.cli.group import Commands, add
 from flows.cli.output import Json, answer, loading, run, say, table
 from flows.cli.path import told
 from models.runtime.faults import Fault, choices
@@ -23,10 +24,11 @@ def add_to(app: typer.Typer) -> None:
     app.command(epilog="Example: sightline train train.yaml    sightline train --dataset roofs --template fcos_light")(
         train
     )
-    group = typer.Typer(help="What can be trained: architectures with their defaults.", no_args_is_help=True)
-    group.command("list", epilog="Example: sightline template list visual-detector")(list_templates)
-    group.command("show", epilog="Example: sightline template show fcos_light > train.yaml")(show_template)
-    app.add_typer(group, name="template")
+    commands: Commands = {
+        "list": (list_templates, "visual-detector"),
+        "show": (show_template, "fcos_light > train.yaml"),
+    }
+    add(app, "template", "What can be trained: architectures with their defaults.", commands)
 
 
 def train(
