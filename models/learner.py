@@ -7,13 +7,15 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.optimization import optimizer, schedule
 from models.parameters import Parameters
 from models.runtime.networks import NORMALISATION
 from models.runtime.transform import normalise
 from models.start import network_for
+
+LARGEST_GRADIENT = 10.0  # norm over all weights
 
 
 class Learner(pl.LightningModule):
@@ -32,6 +34,10 @@ class Learner(pl.LightningModule):
     def seen(self, images: Tensor) -> Tensor:
         """The pictures as the network sees them: float32, normalised."""
         return normalise(images, *NORMALISATION[self.given.template])
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clips here: Lightning's own clipping refuses, with bfloat16, AdamW's fused kernel (a twentieth of a step)."""
+        nn.utils.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
 
     def configure_optimizers(self) -> Any:
         chosen = optimizer(self.network, self.given)

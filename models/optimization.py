@@ -20,8 +20,7 @@ def optimizer(network: nn.Module, parameters: Parameters) -> Optimizer:
     ]
     if parameters.optimizer == "sgd":
         return SGD(groups, lr=parameters.learning_rate, momentum=0.9, nesterov=True)
-    # Not fused, which is 4 % quicker: with bfloat16 Lightning would refuse to clip its gradients.
-    return AdamW(groups, lr=parameters.learning_rate)
+    return AdamW(groups, lr=parameters.learning_rate, fused=True)
 
 
 def schedule(parameters: Parameters, steps: int) -> Callable[[int], float]:

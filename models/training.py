@@ -190,7 +190,6 @@ def _trainer(module: Learner, parameters: Parameters, folder: Path, history: His
         accelerator="auto",
         devices=1,
         precision=lightning_precision(parameters.precision),
-        gradient_clip_val=10.0,
         check_val_every_n_epoch=every,
         num_sanity_val_steps=0,
         callbacks=callbacks,

@@ -56,7 +56,8 @@ class Pictures(Dataset):
         if self.vary is None:
             return picture, target
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(((self.seed * 1_000_003 + epoch) * 1_000_003 + index) % 2**63)
+            # Not torch.manual_seed, which takes a stack trace for each kind of device that is not there.
+            torch.default_generator.manual_seed(((self.seed * 1_000_003 + epoch) * 1_000_003 + index) % 2**63)
             return self.vary(picture, target)
 
     def _picture(self, index: int) -> Tensor:

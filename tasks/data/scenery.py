@@ -17,7 +17,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw
 
-WIDTH, HEIGHT = 320, 224  # multiples of 32: the detector pads nothing
+WIDTH, HEIGHT = 320, 192  # multiples of 32: the detector pads nothing
 # Columns of both photos (640 wide) that a split may show, so that no test scene has a ground seen in training.
 GROUNDS = {"train": (0, 360), "val": (360, 480), "test": (480, 640)}
 MASTER = 16  # master pixels a pixel of a scan: larger than any digit is drawn

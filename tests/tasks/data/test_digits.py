@@ -121,4 +121,4 @@ def test_the_bytes_of_seed_0_are_the_committed_ones(folder):
     assert digits.SCENES["test"] >= 150
 
 
-DIGEST = "d228089838e0e76dfb994591fae5d532223806dc065fee8fd8707264ae2f5c25"
+DIGEST = "03e6403f8c93a0a9834ba0ceb9e9b2ddc541da244f9453d166d77335db4e2b05"
