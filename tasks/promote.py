@@ -50,7 +50,8 @@ def promote(candidate: Version, evaluation: Evaluation, dataset: PinnedDataset, 
     if decision.champion != str(candidate) or decision.promoted:  # the sentence of its promotion stays
         note(candidate, promotion=decision.why)
     log(decision.why)
-    heading = "Promoted" if decision.promoted else "Not promoted"
+    already = decision.champion == decision.candidate
+    heading = "Promoted" if decision.promoted else "Champion already" if already else "Not promoted"
     show(f"# {heading}\n\n{decision.why}\n", f"promotion-{candidate.name}", "The gate's decision")
     return decision
 

@@ -33,9 +33,9 @@ def runs(limit: int = 20) -> list[dict[str, Any]]:
 def run_logs(run: str = "") -> list[str]:
     """What a run and the flows it called logged, the oldest line first, then the state it ended in.
 
-    run: its id or the start of it, its name, or empty: the newest run. Of several runs with one name the newest
-    is meant. Raises Fault with the newest runs' names when there is
-    no such run, and when no server is up.
+    run: its id or the start of it, its name, or empty: the newest run that no other flow called. Of several runs
+    with one name the newest is meant. Raises Fault with the newest runs' names when there is no such run, and
+    when no server is up.
     """
     from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
     from prefect.client.schemas.sorting import LogSort
@@ -85,14 +85,18 @@ def _client() -> SyncPrefectClient:
     return get_client(sync_client=True)
 
 
-def _newest(client: SyncPrefectClient, limit: int, name: str = "") -> list[FlowRun]:
-    """Those that began or should have: the nights that are planned ahead are no news."""
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterExpectedStartTime, FlowRunFilterName
+def _newest(client: SyncPrefectClient, limit: int, name: str = "", called: bool = True) -> list[FlowRun]:
+    """Those that began or should have: the nights that are planned ahead are no news.
+
+    called: also those that another flow called.
+    """
+    from prefect.client.schemas import filters
     from prefect.client.schemas.sorting import FlowRunSort
 
-    wanted = FlowRunFilter(
-        expected_start_time=FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
-        name=FlowRunFilterName(any_=[name]) if name else None,
+    wanted = filters.FlowRunFilter(
+        expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
+        name=filters.FlowRunFilterName(any_=[name]) if name else None,
+        parent_task_run_id=None if called else filters.FlowRunFilterParentTaskRunId(is_null_=True),
     )
     return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
 
@@ -104,7 +108,7 @@ def _find(client: SyncPrefectClient, run: str) -> FlowRun:
         return client.read_flow_run(UUID(run))
     except (ValueError, ObjectNotFound):  # no id, or nobody's
         pass
-    if run and (named := _newest(client, 1, run)):
+    if named := _newest(client, 1, run, called=bool(run)):
         return named[0]
     newest = _newest(client, PAGE)
     for found in newest:

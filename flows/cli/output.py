@@ -68,12 +68,13 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = Non
 
     given = list(columns or (rows[0] if rows else []))
     names = [name for name in given if any(row.get(name) is not None for row in rows)]
+    digits = {name: _digits([row.get(name) for row in rows]) for name in names}
     drawn = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in names:
         numeric = all(isinstance(row.get(name), int | float) or row.get(name) is None for row in rows)
         drawn.add_column(name, justify="right" if numeric and rows else "left", overflow="fold")
     for row in rows:
-        drawn.add_row(*(_cell(row.get(name)) for name in names))
+        drawn.add_row(*(_cell(row.get(name), digits[name]) for name in names))
     # A concept may be called `tool [left]` or `:smile:`: what is printed is what it is called.
     width = None if sys.stdout.isatty() else 240
     console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
@@ -82,11 +83,16 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Iterable[str] | None = Non
     return captured.get().rstrip("\n")
 
 
-def _cell(value: Any) -> str:
+def _digits(column: Sequence[Any]) -> int:
+    """Decimals of a column's numbers: four of fractions, one of seconds."""
+    return 4 if all(abs(value) <= 1 for value in column if isinstance(value, float)) else 1
+
+
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) <= 1 else f"{value:.1f}"  # a fraction, or seconds
+        return f"{value:.{digits}f}"
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return str(value)

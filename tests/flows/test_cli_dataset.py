@@ -107,3 +107,4 @@ def test_a_concept_is_printed_as_it_is_called(name):
 
 def test_a_table_shows_fractions_with_four_decimals_and_seconds_with_one():
     assert table([{"accuracy": 0.5, "seconds": 358.2}]).splitlines()[1].split() == ["0.5000", "358.2"]
+    assert [line.strip() for line in table([{"seconds": 0.7}, {"seconds": 85.3}]).splitlines()[1:]] == ["0.7", "85.3"]

@@ -88,7 +88,7 @@ def test_the_page_shows_what_was_found_and_decided(nights):
     assert [row["Concept"] for row in table] == list(SHAPES)
     assert nights.shown["promotion"].startswith(f"# Promoted\n\n{nights.first.promotion.why}")
     assert "| epochs | 1 |" in nights.shown["training"]
-    assert Artifact.get(f"promotion-{nights.model}").data.startswith("# Not promoted\n")
+    assert Artifact.get(f"promotion-{nights.model}").data.startswith("# Champion already\n")
 
 
 def test_the_steps_are_in_the_prefect_ui_under_the_apps_name(nights):
