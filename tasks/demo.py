@@ -102,7 +102,7 @@ def _story(
             f"Prefect, every step {servers.prefect_ui}",
             f"MLflow, the models  {servers.mlflow_ui}",
         ]
-        lines += ["stop both           sightline down"]
+        lines += ["stop them           sightline down"]
     return "\n".join([*lines, "", *NEXT])
 
 
