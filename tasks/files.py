@@ -53,6 +53,11 @@ def alone_at(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+def path_of(error: BaseException, folder: Path) -> Path:
+    """What an error names: of a copy and of a rename the second path, the new one; the folder where it names none."""
+    return Path(str(getattr(error, "filename2", None) or getattr(error, "filename", None) or folder))
+
+
 @contextmanager
 def disk_told(folder: Path) -> Iterator[None]:
     """What the disk does not allow, to a file or to a database on it, comes out as Fault; no other error does.
@@ -64,9 +69,7 @@ def disk_told(folder: Path) -> Iterator[None]:
     except (OSError, sqlite3.Error) as error:
         if isinstance(error, OSError) and error.errno not in DISK:
             raise
-        at = getattr(error, "filename2", None) or getattr(error, "filename", None) or folder
-        said = getattr(error, "strerror", None) or error
-        where = short(str(at), 200)
+        where, said = short(str(path_of(error, folder)), 200), getattr(error, "strerror", None) or error
         raise Fault(f"{where}: cannot be read or written ({said}). Is the disk full, or read-only?") from error
 
 

@@ -85,18 +85,15 @@ def _client() -> SyncPrefectClient:
     return get_client(sync_client=True)
 
 
-def _newest(client: SyncPrefectClient, limit: int, name: str = "", called: bool = True) -> list[FlowRun]:
-    """Those that began or should have: the nights that are planned ahead are no news.
-
-    called: also those that another flow called.
-    """
+def _newest(client: SyncPrefectClient, limit: int, name: str = "", subflows: bool = True) -> list[FlowRun]:
+    """Those that began or should have: the nights that are planned ahead are no news."""
     from prefect.client.schemas import filters
     from prefect.client.schemas.sorting import FlowRunSort
 
     wanted = filters.FlowRunFilter(
         expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         name=filters.FlowRunFilterName(any_=[name]) if name else None,
-        parent_task_run_id=None if called else filters.FlowRunFilterParentTaskRunId(is_null_=True),
+        parent_task_run_id=None if subflows else filters.FlowRunFilterParentTaskRunId(is_null_=True),
     )
     return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
 
@@ -108,7 +105,7 @@ def _find(client: SyncPrefectClient, run: str) -> FlowRun:
         return client.read_flow_run(UUID(run))
     except (ValueError, ObjectNotFound):  # no id, or nobody's
         pass
-    if named := _newest(client, 1, run, called=bool(run)):
+    if named := _newest(client, 1, run, subflows=bool(run)):
         return named[0]
     newest = _newest(client, PAGE)
     for found in newest:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from models.runtime.faults import Fault, short
+from tasks.files import path_of
 
 
 @contextmanager
@@ -36,7 +37,7 @@ def whole(target: Path) -> Iterator[Path]:
 
 def unusable(error: OSError, folder: Path, beside: Path | None = None) -> Fault:
     """The fault for what the system says of a folder, of a file that was to go into it, or of one to be read for it."""
-    at = Path(str(error.filename2 or error.filename or folder))  # of a copy and of a rename the second is the new one
+    at = path_of(error, folder)
     at = folder if beside and at.is_relative_to(beside) else at
     another = " Choose another folder." if at.is_relative_to(folder) or folder.is_relative_to(at) else ""
     return Fault(f"{short(str(at), 200)}: cannot be read or written ({error.strerror or error}).{another}")

@@ -28,19 +28,18 @@ def test_a_damaged_record_of_what_was_deployed_counts_as_none(prefect_yaml, work
 
 
 def test_deployed_again_when_something_in_it_changed(prefect_yaml, workspace):
-    here, elsewhere = "http://127.0.0.1:4200/api", "http://prefect.example/api"
-    assert changed(here)
-    deployments._remember(here, deployments._digest(), set())
-    assert not changed(here)
-    assert changed(elsewhere)
+    assert changed(HERE)
+    deployments._remember(HERE, deployments._digest(), set())
+    assert not changed(HERE)
+    assert changed(THERE)
     (workspace / "apps").mkdir()
     (workspace / "apps" / "tiles.yaml").write_text("name: tiles\n")
-    assert changed(here)
+    assert changed(HERE)
 
 
 def test_nothing_to_deploy_without_a_prefect_yaml(prefect_yaml):
     prefect_yaml.unlink()
-    assert not changed("http://127.0.0.1:4200/api")
+    assert not changed(HERE)
 
 
 @pytest.fixture

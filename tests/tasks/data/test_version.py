@@ -385,31 +385,36 @@ def test_what_another_machine_does_not_allow_is_not_laid_on_the_disk(workspace, 
         verify("roofs")
 
 
-def test_a_cache_on_a_full_disk_keeps_no_half_files(workspace, monkeypatch):
+@pytest.fixture
+def half_copied(workspace, monkeypatch):
+    """A half-copied file that is there while pictures go into DVC's cache, and what is called after it appeared."""
     make(workspace, "roofs", a="one")
     half = workspace / ".dvc/cache/files/md5/ab/.half.tmp"
 
+    def arrange(then):
+        def copying(*given, **more):
+            half.parent.mkdir(parents=True)
+            half.write_text("o")
+            return then(*given, **more)
+
+        monkeypatch.setattr("dvc_data.hashfile.transfer.transfer", copying)
+        return half
+
+    return arrange
+
+
+def test_a_cache_on_a_full_disk_keeps_no_half_files(half_copied):
     def full(*_, **__):
-        half.parent.mkdir(parents=True)
-        half.write_text("o")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dvc_data.hashfile.transfer.transfer", full)
+    half = half_copied(full)
     with pytest.raises(Fault, match="No space left on device"):
         commit("roofs")
     assert not half.exists()
 
 
-def test_what_another_process_fetches_meanwhile_is_left_to_it(workspace, monkeypatch):
-    make(workspace, "roofs", a="one")
-    half = workspace / ".dvc/cache/files/md5/ab/.half.tmp"
-
-    def beside_a_fetch(*given, **more):
-        half.parent.mkdir(parents=True)
-        half.write_text("o")
-        return transfer(*given, **more)
-
-    monkeypatch.setattr("dvc_data.hashfile.transfer.transfer", beside_a_fetch)
+def test_what_another_process_fetches_meanwhile_is_left_to_it(half_copied):
+    half = half_copied(transfer)
     commit("roofs")
     assert half.exists()
 
