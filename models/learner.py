@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from models.optimization import optimizer, schedule
 from models.parameters import Parameters
-from models.runtime.networks import NORMALISATION
+from models.runtime.networks import normalisation
 from models.runtime.transform import normalise
 from models.start import network_for
 
@@ -33,7 +33,7 @@ class Learner(pl.LightningModule):
 
     def seen(self, images: Tensor) -> Tensor:
         """The pictures as the network sees them: float32, normalised."""
-        return normalise(images, *NORMALISATION[self.given.template])
+        return normalise(images, *normalisation(self.given.template))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clips here: Lightning's own clipping refuses, with bfloat16, AdamW's fused kernel (a twentieth of a step)."""

@@ -93,8 +93,10 @@ class History(Callback):
     The rows are part of each checkpoint: a resumed training goes on with those of the epochs it goes on from.
     """
 
-    def __init__(self, path: Path, say: Callable[[str], object]) -> None:
-        self.path, self.say, self.began = path, say, time.monotonic()
+    def __init__(
+        self, path: Path, say: Callable[[str], object], watch: Callable[[dict[str, Any]], object] = bool
+    ) -> None:
+        self.path, self.say, self.watch, self.began = path, say, watch, time.monotonic()
         self.rows: list[dict[str, Any]] = []
         self.validated = -1  # the last epoch that was
 
@@ -120,6 +122,7 @@ class History(Callback):
         if not stale:
             done = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {module.monitored}"
             self.say(f"{done} {row[module.monitored]:.4f}, loss {row['train_loss']:.4f}, {row['seconds']:.0f} s so far")
+        self.watch(row)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -155,16 +158,18 @@ def fit(
     folder: Path,
     logger: Any = False,
     say: Callable[[str], object] = str,
+    watch: Callable[[dict[str, Any]], object] = bool,
 ) -> list[dict[str, Any]]:
     """Train; leaves the weights with the best validation metric in `best.safetensors` in `folder`.
 
-    say: is told how far it is, at each validation. An interrupted training goes on from the `last.ckpt` in `folder`.
+    say: is told how far it is, at each validation. watch: is given each row of the history, and
+    may raise. An interrupted training goes on from the `last.ckpt` in `folder`.
     Answers the history, one dict an epoch. Raises Fault when the loss is no number any more.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _quiet()
     last = folder / "last.ckpt"
-    history = History(folder / "history.jsonl", say)
+    history = History(folder / "history.jsonl", say, watch)
     trainer = _trainer(module, parameters, folder, history, logger)
     trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return history.rows

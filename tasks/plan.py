@@ -17,7 +17,13 @@ from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
 
-SOURCES = ("models/*.py", "models/runtime/*.py", "tasks/data/loading.py", "tasks/data/annotations.py")
+SOURCES = (
+    "models/*.py",
+    "models/runtime/*.py",
+    "tasks/fitting.py",
+    "tasks/data/loading.py",
+    "tasks/data/annotations.py",
+)
 LONGEST = 200  # bytes of a model's name: files and folders are called after it, with a number or a date behind
 
 

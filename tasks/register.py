@@ -70,7 +70,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
 def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -> Predictor:
     """The trained network with its card; a detector's threshold is the one with the best F1 on val."""
     given = plan.parameters
-    mean, std = networks.NORMALISATION[given.template]
+    mean, std = networks.normalisation(given.template)
     card = Card(
         mean=mean,
         std=std,

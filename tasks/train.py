@@ -142,33 +142,27 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     # Lightning takes seconds to import: only a run that really trains pays for it.
     from pytorch_lightning.loggers import MLFlowLogger
 
-    from models.classifier import Classifier
-    from models.detector import Detector
-    from models.training import fit, lightning_precision
-    from tasks.data.loading import loader
+    from models.training import lightning_precision
+    from tasks.fitting import learn
     from tasks.plots import plot_training
 
     dataset = plan.dataset.open()
-    kind = {"visual-classifier": Classifier, "visual-detector": Detector}[plan.type]
     run = start_run(plan, folder)
     given = plan.parameters
     began = time.monotonic()
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
         mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
-        module = kind(plan.parameters, dataset.concepts)
-        batches = loader(dataset, "train", plan.type, given, vary=True)
-        unvaried = loader(dataset, "val", plan.type, given, vary=False)
         logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-        history = fit(module, batches, unvaried, given, folder, logger, log)
-        best = max(row[module.monitored] for row in history if module.monitored in row)
-        mlflow.log_metrics({"best_" + module.monitored: best, "seconds": time.monotonic() - began})
+        history, monitored = learn(dataset, given, folder, logger, log)
+        best = max(row[monitored] for row in history if monitored in row)
+        mlflow.log_metrics({"best_" + monitored: best, "seconds": time.monotonic() - began})
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder):
             mlflow.log_artifact(str(plot), "training")
     return Checkpoint(
         weights=str(folder / "best.safetensors"),
         run=run,
-        monitored=module.monitored,
+        monitored=monitored,
         best=best,
         epochs=len(history),
         seconds=round(time.monotonic() - began, 1),

@@ -64,9 +64,9 @@ def always(label: int) -> Callable[[nn.Module], None]:
     """A classifier that answers one concept, whatever it sees."""
 
     def change(network: nn.Module) -> None:
-        network.fc.weight.zero_()
-        network.fc.bias.zero_()
-        network.fc.bias[label] = 3.0
+        network.head.weight.zero_()
+        network.head.bias.zero_()
+        network.head.bias[label] = 3.0
 
     return change
 

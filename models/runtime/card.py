@@ -21,6 +21,7 @@ class Card:
     threshold: score from which a region or concept counts as found, in [0, 1]; picked on the val split.
     nms_iou, max_detections: a detector's post-processing.
     dataset, dataset_version: what it was trained on.  parameters: how it was trained.
+    network: what else its builder needs (`networks.build`), such as fitted anchors.
     """
 
     type: str
@@ -36,6 +37,7 @@ class Card:
     dataset: str = ""
     dataset_version: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
 
     def with_(self, **changed: Any) -> Card:
         """This card with some fields changed."""

@@ -87,6 +87,19 @@ class Backbone(nn.Module):
         return maps[1:]
 
 
+class LightResNet(nn.Module):
+    """(N, 3, H, W) to (N, size) vectors: the detector's backbone, its last map averaged."""
+
+    size = WIDTHS[-1]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maps = Backbone()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images)[-1].mean((2, 3))
+
+
 class Pyramid(nn.Module):
     """Feature maps of one width that know what the coarser ones saw (feature pyramid, Lin 2017)."""
 

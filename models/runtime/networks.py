@@ -2,48 +2,58 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
 from urllib.error import URLError
 
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
+from .classifiers import resnet_light, torchvision
 from .faults import Fault, choices
 from .light import LightDetector
 from .ssdlite import SSDLite
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-NORMALISATION = {
-    "resnet18": IMAGENET,
-    "fcos_light": IMAGENET,
-    "ssdlite320_mobilenet_v3_large": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),  # what its weights were trained with
+Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
+IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+OTHER: dict[str, Normalisation] = {
+    "ssdlite320_mobilenet_v3_large": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # what its weights were trained with
 }
-SMALL = 64  # pixels; below, ResNet's own stem would leave a last map of 1 or 2 cells a side
+SAME = {"resnet50_rsb_a1": "resnet50"}  # templates that are a recipe for another's network
 
 
-def build(template: str, concepts: int, weights: str = "none", image_size: int = 320) -> nn.Module:
-    """The network of a template, for (N, 3, H, W) float pictures normalised by `NORMALISATION[template]`.
+def normalisation(template: str) -> Normalisation:
+    """(mean, deviation) of each channel in [0, 1] by which a template's network wants its pictures normalised."""
+    return OTHER.get(template, IMAGENET)
 
-    A classifier's forward gives (N, concepts) logits; a detector has `detect` (see `LightDetector`).
+
+def build(
+    template: str, concepts: int, weights: str = "none", image_size: int = 320, options: dict[str, Any] | None = None
+) -> nn.Module:
+    """The network of a template, for (N, 3, H, W) float pictures normalised by `normalisation(template)`.
+
+    A classifier's forward gives (N, concepts) logits, and has `embed`; a detector has `detect` (see `LightDetector`).
     weights: `none`, or `pretrained`: torchvision's, but for what depends on the number of concepts.
+    options: what a card keeps beside (`Card.network`) to build its network again, such as fitted anchors.
     Raises Fault for an unknown name, and when pretrained weights do not exist or cannot be fetched.
     """
-    if template not in BUILDERS:
-        raise Fault(f"there is no network {template!r}. {choices(template, BUILDERS)}")
     if weights not in ("none", "pretrained"):
         raise Fault(f"weights: a network starts from 'none' or 'pretrained', got {weights!r}")
-    network = BUILDERS[template](concepts, image_size)
+    network = _builder(template)(concepts, image_size, **(options or {}))
     if weights == "pretrained":
         copy_fitting(network, _fetch(template))
     return network
 
 
-def _resnet18(concepts: int, image_size: int) -> nn.Module:
-    network = models.resnet18(weights=None, num_classes=concepts)
-    if image_size <= SMALL:
-        network.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
-        network.maxpool = nn.Identity()
-    return network
+def _builder(template: str) -> Any:
+    if template in BUILDERS:
+        return BUILDERS[template]
+    name = SAME.get(template, template)
+    known = models.list_models(module=models)
+    if name in known:
+        return partial(torchvision, name)
+    raise Fault(f"there is no network {template!r}. {choices(template, [*BUILDERS, *known])}")
 
 
 def _fcos_light(concepts: int, image_size: int) -> nn.Module:
@@ -55,25 +65,16 @@ def _ssdlite(concepts: int, image_size: int) -> nn.Module:
 
 
 BUILDERS = {
-    "resnet18": _resnet18,
+    "resnet_light": resnet_light,
     "fcos_light": _fcos_light,
     "ssdlite320_mobilenet_v3_large": _ssdlite,
 }
-PRETRAINED = {
-    "resnet18": (models.ResNet18_Weights.IMAGENET1K_V1, ""),
-    "ssdlite320_mobilenet_v3_large": (SSDLite320_MobileNet_V3_Large_Weights.COCO_V1, "network."),
-}
+PRETRAINED = {"ssdlite320_mobilenet_v3_large": (SSDLite320_MobileNet_V3_Large_Weights.COCO_V1, "network.")}
 
 
 def _fetch(template: str) -> dict[str, Tensor]:
     """torchvision's weights, from its cache or its server, under our own names."""
-    if template not in PRETRAINED:
-        have = ", ".join(PRETRAINED)
-        raise Fault(
-            f"weights: {template} has no pretrained weights (these have: {have}). "
-            "Use 'none', or a .safetensors file of your own."
-        )
-    entry, prefix = PRETRAINED[template]
+    entry, prefix = _pretrained(template)
     try:
         state = entry.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -82,6 +83,20 @@ def _fetch(template: str) -> dict[str, Tensor]:
             "Use 'none' to train from nothing, or a .safetensors file."
         ) from None
     return {prefix + name: tensor for name, tensor in state.items()}
+
+
+def _pretrained(template: str) -> tuple[Any, str]:
+    """torchvision's newest weights of a template's network, and what our names put before theirs."""
+    if template in PRETRAINED:
+        return PRETRAINED[template]
+    name = SAME.get(template, template)
+    if name in models.list_models(module=models):
+        return models.get_model_weights(name).DEFAULT, "backbone."
+    have = ", ".join([*PRETRAINED, "all of torchvision's classification networks"])
+    raise Fault(
+        f"weights: {template} has no pretrained weights (these have: {have}). "
+        "Use 'none', or a .safetensors file of your own."
+    )
 
 
 def copy_fitting(network: nn.Module, state: dict[str, Tensor]) -> int:

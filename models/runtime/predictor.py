@@ -36,7 +36,7 @@ class Predictor:
     def load(cls, folder: Path, device: str = "") -> Predictor:
         """From `card.json` and `weights.safetensors` in a folder. Raises Fault when they do not fit each other."""
         card = Card.read(folder / "card.json")
-        network = networks.build(card.template, len(card.concepts), image_size=card.image_size)
+        network = networks.build(card.template, len(card.concepts), image_size=card.image_size, options=card.network)
         try:
             network.load_state_dict(load_file(folder / "weights.safetensors"))
         except (OSError, RuntimeError, SafetensorError) as error:

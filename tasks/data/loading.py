@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 from models.augment import augmentation
 from models.parameters import Parameters
 from models.runtime.images import decode
-from models.runtime.networks import NORMALISATION
+from models.runtime.networks import normalisation
 from models.runtime.transform import fit, stack
 from tasks.data import dataset as data
 from tasks.data.annotations import Annotation
@@ -115,7 +115,7 @@ def loader(dataset: data.Dataset, split: str, type: str, parameters: Parameters,
         pictures,
         batch_size=min(parameters.batch_size, len(pictures)),
         sampler=Order(len(pictures), parameters.seed, shuffle=vary),
-        collate_fn=partial(collate, mean=NORMALISATION[parameters.template][0]),
+        collate_fn=partial(collate, mean=normalisation(parameters.template)[0]),
         drop_last=vary,
         num_workers=workers,
         persistent_workers=workers > 0,  # they keep what they have decoded

@@ -47,7 +47,7 @@ def batch() -> tuple[Tensor, Tensor]:
 def test_concepts_that_exclude_each_other(made):
     module, logged = made(label_smoothing=0.2)
     images, targets = batch()
-    logits = normalise(images, *networks.NORMALISATION["resnet18"]).mean((2, 3))
+    logits = normalise(images, *networks.normalisation("resnet18")).mean((2, 3))
     expected = F.cross_entropy(logits, targets.argmax(1), label_smoothing=0.2)
     assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
     assert logged["train_loss"] == pytest.approx(float(expected))
@@ -62,7 +62,7 @@ def test_any_number_of_concepts(made):
     images, targets = batch()
     targets[1] = 0  # none at all
     targets[2] = 1  # all of them
-    logits = normalise(images, *networks.NORMALISATION["resnet18"]).mean((2, 3))
+    logits = normalise(images, *networks.normalisation("resnet18")).mean((2, 3))
     expected = F.binary_cross_entropy_with_logits(logits, targets)
     assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
     module.validation_step((images, targets), 0)
@@ -80,4 +80,4 @@ def test_a_perfect_ranking_has_an_average_precision_of_one(made):
 def test_the_network_sees_what_it_will_see_in_prediction(made):
     module, _ = made()
     images = batch()[0]
-    assert torch.equal(module.seen(images), normalise(images, *networks.NORMALISATION["resnet18"]))
+    assert torch.equal(module.seen(images), normalise(images, *networks.normalisation("resnet18")))

@@ -18,7 +18,7 @@ NAMES = ("hail", "wind", "wear")
 
 
 def card(type: str = "visual-detector", template: str = "fcos_light", image_size: int = 64, **more) -> Card:
-    mean, std = networks.NORMALISATION[template]
+    mean, std = networks.normalisation(template)
     return Card(type, template, NAMES, image_size, mean, std, **more)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime.images import decode
-from models.runtime.networks import NORMALISATION
+from models.runtime.networks import normalisation
 from models.runtime.transform import fit
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
@@ -187,7 +187,7 @@ def test_targets_of_a_classifier(tmp_path, concepts, target):
 
 
 def test_collate_pads_to_one_size_with_the_mean_colour(wide):
-    mean = NORMALISATION["fcos_light"][0]
+    mean = normalisation("fcos_light")[0]
     rows = pictures(wide)
     batch, targets = collate([rows[0, 0], rows[0, 1]], mean)
     assert (batch.shape, batch.dtype) == ((2, 3, 64, 64), torch.uint8)

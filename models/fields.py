@@ -1,0 +1,49 @@
+"""How a parameter is declared: its default from the template, its range in its help, its faults in sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from models.catalog import default, every
+from models.runtime.faults import choices
+
+
+def by_template(name: str, **limits: Any) -> Any:
+    """A field that takes its default from the template chosen, so that it is empty in a form."""
+    return Field(default_factory=lambda given: default(given["template"], name), **limits)
+
+
+def one_of(type: str) -> Any:
+    """The field `template` of a model type: every name there is, the recommended one its default."""
+    known = every(type)
+    return Field(known[0], json_schema_extra={"enum": list(known)})
+
+
+def span(field: dict[str, Any]) -> str:
+    """A field's range in words, from its JSON schema: `32 to 1280`, `above 0, to 10`, `adamw, sgd`; may be empty."""
+    if "enum" in field:
+        return ", ".join(map(str, field["enum"]))
+    low, high = field.get("minimum"), field.get("maximum")
+    first = f"above {field['exclusiveMinimum']}, " if low is None and "exclusiveMinimum" in field else f"{low} "
+    last = f"below {field['exclusiveMaximum']}" if high is None and "exclusiveMaximum" in field else f"to {high}"
+    return "" if first == "None " and last == "to None" else first + last
+
+
+def say_ranges(schema: dict[str, Any]) -> None:
+    """Put each field's range into its help: the forms of the Prefect UI check ranges but do not show them."""
+    for field in schema["properties"].values():
+        known = span(field)
+        own = "" if "default" in field else " Empty: the template's own."
+        field["description"] = f"{field.get('description', '')}{f' [{known}]' if known else ''}{own}"
+
+
+def sentence(kind: type[BaseModel], error: Any) -> str:
+    """One of pydantic's errors, for a person."""
+    name = ".".join(str(part) for part in error["loc"]) or "template"
+    if error["type"] == "extra_forbidden":
+        return f"{name}: no such parameter. {choices(name, kind.model_fields)}"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    return f"{name}: {error['msg'].lower()}, got {error['input']!r}"

@@ -1,0 +1,62 @@
+"""Classification networks: a backbone that makes a vector of a picture, and a head that makes logits of the vector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torchvision import models
+
+from .light import LightResNet
+
+SMALL = 64  # pixels; below, ResNet's own stem would leave a last map of 1 or 2 cells a side
+
+
+class Classifier(nn.Module):
+    """(N, 3, H, W) normalised float pictures to (N, concepts) logits; `embed` to the vectors before the head.
+
+    backbone: anything that ends in vectors (N, size).
+    """
+
+    def __init__(self, backbone: nn.Module, size: int, concepts: int) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(size, concepts)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """(N, size) float vectors, as the head sees them."""
+        return self.backbone(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.embed(images))
+
+
+def resnet_light(concepts: int, image_size: int) -> Classifier:
+    """A light ResNet: made to learn well from nothing and quickly on a CPU."""
+    backbone = LightResNet()
+    return Classifier(backbone, backbone.size, concepts)
+
+
+def torchvision(name: str, concepts: int, image_size: int) -> Classifier:
+    """torchvision's classification network of that name, its last linear layer taken for the head."""
+    network = models.get_model(name, weights=None, **_options(name, image_size))
+    if name.startswith(("resnet", "resnext", "wide_resnet")) and image_size <= SMALL:
+        network.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
+        network.maxpool = nn.Identity()
+    return Classifier(network, _behead(network), concepts)
+
+
+def _options(name: str, image_size: int) -> dict[str, Any]:
+    if name.startswith("vit_"):
+        return {"image_size": image_size}
+    if name in ("googlenet", "inception_v3"):
+        return {"aux_logits": False, "init_weights": True}
+    return {}
+
+
+def _behead(network: nn.Module) -> int:
+    """Put nothing in the place of the last linear layer, and answer how long the vectors are that went into it."""
+    last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    size = network.get_submodule(last).in_features
+    network.set_submodule(last, nn.Identity())
+    return int(size)  # type: ignore[arg-type]
