@@ -99,7 +99,7 @@ class NetworkParameters(Parameters):
     splits: Literal["train", "train+val"] = "train"
     """What is learned from. train+val: nothing is left to pick the epoch by, so the last weights are kept."""
     weights: str = "none"
-    """Start from `none` (nothing), `pretrained` (torchvision's, online), a .safetensors file or a version: `roofs/3`."""
+    """Start from `none`, `pretrained` (torchvision's, online), a .safetensors file or a version (`roofs/3`)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic in training. auto: bfloat16 where the processor has it (up to twice as fast), else float32."""
     early_stopping_epochs: int = Field(0, ge=0, le=1000)
