@@ -6,6 +6,7 @@ value depends on the architecture takes the template's own when it is not given.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -14,6 +15,7 @@ from models.catalog import TEMPLATES, every, template
 from models.fields import by_template, one_of, reach, say_ranges, sentence
 from models.runtime.faults import Fault, choices
 
+NAMED = ("none", "pretrained")  # what a training can start from beside files and versions
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -28,6 +30,11 @@ class Parameters(BaseModel):
     """Learn these alone, as if the dataset had no others. Empty: all."""
     seed: Seed = 0
     """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What beside the template the builder of its network needs (`networks.build`, `Card.network`)."""
+        return {}
 
     @model_validator(mode="before")
     @classmethod
@@ -179,3 +186,8 @@ def parameters(given: dict[str, Any], where: str = "parameters") -> Parameters:
         entries = [entry for entry in error.errors() if entry["type"] != "default_factory_not_called"]
         faults = [sentence(kind, entry) for entry in entries]
         raise Fault(f"{where}: " + "; ".join(faults)) from None
+
+
+def is_version(weights: str) -> bool:
+    """Whether a parameter `weights` means a registered version: no word of its own, and no file."""
+    return weights not in NAMED and not weights.endswith(".safetensors") and not Path(weights).is_file()

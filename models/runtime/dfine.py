@@ -68,9 +68,7 @@ class DFine(nn.Module):
     def concept_rows(self) -> dict[str, Rows]:
         """The tensors with a row a concept; the denoising queries have one more, for none."""
         layout = {
-            name: Rows()
-            for name in self.state_dict()
-            if ".decoder.class_embed." in name or ".enc_score_head." in name
+            name: Rows() for name in self.state_dict() if ".decoder.class_embed." in name or ".enc_score_head." in name
         }
         return layout | {"network.model.denoising_class_embed.weight": Rows(after=1)}
 

@@ -52,7 +52,8 @@ def build(
     network = _builder(template)(concepts, image_size, **(options or {}))
     if weights == "pretrained":
         state = _fetch(template, image_size)
-        copy_fitting(network, {name: tensor for name, tensor in state.items() if name not in network.concept_rows})
+        rows = getattr(network, "concept_rows", {})
+        copy_fitting(network, {name: tensor for name, tensor in state.items() if name not in rows})
     return network
 
 
