@@ -105,9 +105,9 @@ TEMPLATES = {
         "ResNet-50 (He 2015): the workhorse for photos, on a GPU.",
         {"batch_size": 64},
     ),
-    # The recipe's optimiser is LAMB: AdamW with each layer's step scaled to the norm of its weights, which is what keeps
-    # batches of thousands stable (A1's are of 2048). torch has none; at the batches of one device the scaling buys
-    # nothing that warm-up and clipping do not, so AdamW, which torch maintains, does its work, at AdamW's own rate.
+    # The recipe's optimiser is LAMB (You 2019): Adam with decoupled decay, each layer's step scaled to the norm of its
+    # weights, for batches of thousands (A1's are of 2048). torch has none. At the batches of one device AdamW, which
+    # torch maintains, is its close equal, with warm-up and clipping against too large steps and a rate of its own.
     "resnet50_rsb_a1": Template(
         "visual-classifier",
         "ResNet-50 by the recipe A1 of 'ResNet strikes back' (Wightman 2021): the best of it, in long trainings.",

@@ -45,10 +45,13 @@ class Checkpoint(BaseModel):
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
     """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
+    given = parameters.model_dump(mode="json")
+    if is_version(given.get("weights", "none")):
+        given["weights"] = str(resolve(given["weights"]))  # an alias may mean another version tomorrow
     plan = TrainingPlan(
         name=check_name(name or default_name(dataset.name, template(parameters.template).type)),
         dataset=dataset,
-        given=parameters.model_dump(mode="json"),
+        given=given,
         sources=sources_digest(),
         app=app,
     )

@@ -67,9 +67,7 @@ def _options(name: str, image_size: int) -> dict[str, Any]:
 
 def _behead(network: nn.Module) -> int:
     """Put nothing in the place of the last linear layer, and answer how long the vectors are that went into it."""
-    if isinstance(
-        network, models.SqueezeNet
-    ):  # has none: a 1×1 convolution makes its logits, and then they are averaged
+    if isinstance(network, models.SqueezeNet):  # has none: a 1×1 convolution makes its logits, which are averaged
         size = network.classifier[1].in_channels  # type: ignore[union-attr]
         network.classifier = nn.AdaptiveAvgPool2d(1)
     else:

@@ -1,4 +1,4 @@
-"""Which tensors of a network have rows that each stand for one concept, and how such rows go from one model to another."""
+"""Which tensors of a network have rows that stand for one concept each, and how such rows go to another model."""
 
 from __future__ import annotations
 
