@@ -80,7 +80,9 @@ class DFine(nn.Module):
         """
         # In float32: matching and the bins of the box distributions are too fine for bfloat16.
         with torch.autocast(images.device.type, enabled=False):
-            return self.network(self._padded(images.float()), labels=labels)
+            padded = self._padded(images.float())
+            self._remember_anchors(padded)
+            return self.network(padded, labels=labels)
 
     def detect(
         self,
@@ -123,6 +125,13 @@ class DFine(nn.Module):
             kind = kinds[name.split("_")[1]]
             summed[kind] = summed.get(kind, 0) + value
         return summed
+
+    def _remember_anchors(self, images: Tensor) -> None:
+        """transformers keeps the anchors of each size for good: made in inference mode, they would stop a training."""
+        height, width = images.shape[-2:]
+        with torch.inference_mode(False):
+            cells = tuple((height // stride, width // stride) for stride in STRIDES)
+            self.network.model.generate_anchors(cells, device=images.device, dtype=images.dtype)
 
     def _padded(self, images: Tensor) -> Tensor:
         """As they are, or so large (right, bottom) that there is a cell for each query."""
