@@ -32,7 +32,7 @@ def fitted(template: str, sizes: Array, image_size: int, seed: int = 0) -> dict[
         sizes = sizes[np.sort(drawn.choice(len(sizes), MOST, replace=False))]
     with torch.device("meta"):  # the network's own anchors are wanted, not its weights
         network = networks.build(template, 1, image_size=image_size)
-    own = [level.cpu().numpy().astype(np.float64) for level in network.anchors]  # type: ignore[union-attr, operator]
+    own = [level.cpu().numpy().astype(np.float64) for level in network.anchors]  # type: ignore[union-attr]
     scales = np.array([np.log(level.prod(1)).mean() for level in own])
     sizes = np.asarray(sizes, dtype=np.float64).reshape(-1, 2)
     sizes = sizes[(sizes > 0).all(1)]

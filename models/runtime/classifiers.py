@@ -68,13 +68,13 @@ def _options(name: str, image_size: int) -> dict[str, Any]:
 def _behead(network: nn.Module) -> int:
     """Put nothing in the place of the last linear layer, and answer how long the vectors are that went into it."""
     if isinstance(network, models.SqueezeNet):  # has none: a 1×1 convolution makes its logits, which are averaged
-        size = network.classifier[1].in_channels  # type: ignore[union-attr]
+        size = network.classifier[1].in_channels
         network.classifier = nn.AdaptiveAvgPool2d(1)
     else:
         last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
-        size = network.get_submodule(last).in_features  # type: ignore[assignment]
+        size = network.get_submodule(last).in_features
         network.set_submodule(last, nn.Identity())
-    return int(size)  # type: ignore[arg-type]
+    return int(size)
 
 
 def at_size(name: str, state: dict[str, Tensor], image_size: int) -> dict[str, Tensor]:
@@ -85,4 +85,4 @@ def at_size(name: str, state: dict[str, Tensor], image_size: int) -> dict[str, T
     if not name.startswith("vit_"):
         return state
     patch = state["conv_proj.weight"].shape[-1]
-    return dict(interpolate_embeddings(image_size, patch, dict(state)))  # type: ignore[arg-type]
+    return dict(interpolate_embeddings(image_size, patch, dict(state)))

@@ -136,7 +136,7 @@ class TorchvisionDetector(nn.Module):
         answering.score_thresh, answering.nms_thresh = score_threshold, nms_iou
         answering.detections_per_img = max_detections
         if hasattr(self.network, "topk_candidates"):
-            self.network.topk_candidates = max(int(self.network.topk_candidates), max_detections)  # type: ignore[arg-type]
+            self.network.topk_candidates = max(int(self.network.topk_candidates), max_detections)
         first = int(self.family.background)
         found = self(images)
         return [(each["boxes"].float(), each["scores"].float(), each["labels"] - first) for each in found]
@@ -153,7 +153,7 @@ class TorchvisionDetector(nn.Module):
 
     @property
     def _generator(self) -> Any:
-        return self.network.rpn.anchor_generator if self.family is R_CNN else self.network.anchor_generator  # type: ignore[union-attr]
+        return self.network.rpn.anchor_generator if self.family is R_CNN else self.network.anchor_generator
 
     def _exact(self) -> list[Any]:
         """The parts whose output is wanted in float32 whatever the arithmetic inside."""
