@@ -128,7 +128,7 @@ def test_wrong_use_is_2_and_says_how_it_is_right(sightline, words, reason):
     ("words", "reason"),
     [
         (["app", "check", "roofs"], "there is no app 'roofs'. Known: none. `sightline app create` makes one."),
-        (["template", "show", "MMDetection_SSD"], "Use 'ssdlite320_mobilenet_v3_large' instead."),
+        (["template", "show", "MMDetection_SSD"], "Use 'ssd300_vgg16' instead."),
         (["template", "list", "detector"], "there is no trainable model type 'detector'. Known: visual-classifier, "),
         (["dataset", "show", "roofs"], "there is no dataset 'roofs' on disk"),
         (["model", "show", "nobody"], "there is no model 'nobody'"),
