@@ -108,7 +108,7 @@ class TrainingPlan(BaseModel):
             "type": self.type,
             "dataset_version": self.dataset.version,
             "parameters": self.parameters.model_dump(mode="json"),
-            "weights": _bytes_of(getattr(self.parameters, "weights", "none")),
+            "weights": _bytes_of(self.parameters.weights),
             "sources": self.sources,
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]

@@ -104,10 +104,9 @@ def _answering(given) -> dict:
 
 def started_from(plan: TrainingPlan) -> frozenset[str]:
     """sha256 of the images that the weights it started from were learned from, where those are a version's."""
-    weights = getattr(plan.parameters, "weights", "none")
-    if is_version(weights):
-        return trained_on(resolve(weights))
-    beside = Path(weights).with_name("trained_on.txt")
+    if is_version(plan.parameters.weights):
+        return trained_on(resolve(plan.parameters.weights))
+    beside = Path(plan.parameters.weights).with_name("trained_on.txt")
     return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
 
 
