@@ -62,20 +62,22 @@ def test_losses_and_gradients_are_finite(network, rows):
 
 
 def test_a_few_steps_teach():
+    """Where the box is; what the distributions of its sides learn from comes later (100 steps: all of it)."""
     pytest.importorskip("transformers", reason="the extra [transformers] is not installed")
     torch.manual_seed(0)
     network = build("dfine_small", 2, image_size=64, options=TINY | {"num_denoising": 0}).train()
     images = torch.zeros(1, 3, 64, 64)
     images[0, :, 8:40, 8:40] = 1.0
     optimizer = torch.optim.AdamW(network.parameters(), 3e-3)
-    totals = []
-    for _ in range(12):
-        totals.append(torch.stack(list(network.losses(images, [target((8, 8, 40, 40, 0))]).values())).sum())
+    apart = []
+    for _ in range(21):
+        losses = network.losses(images, [target((8, 8, 40, 40, 0))])
+        apart.append(losses["box"].item())
         optimizer.zero_grad()
-        totals[-1].backward()
+        torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
-    assert totals[-1] < 0.9 * totals[0]
+    assert apart[-1] < 0.85 * apart[0]
 
 
 def test_answers_are_surest_first_and_no_more_than_asked(network):
