@@ -67,6 +67,9 @@ COMMON: dict[str, Any] = {
     "cutmix": 0.0,
     "mosaic": 0.0,
     "layer_decay": 1.0,
+    "weights": "none",
+    "backbone": "resnet_light",
+    "embedding_size": 128,
 }
 
 _ATTENTION = {"optimizer": "adamw", "learning_rate": 3e-4, "warmup_steps": 500, "batch_size": 32}
@@ -136,6 +139,30 @@ TEMPLATES = {
         {"image_size": 320, "batch_size": 16, "epochs": 100, "learning_rate": 1e-3},
         {"image_size": (320, 320)},
     ),
+    "angular_margin": Template(
+        "visual-embedder",
+        "ArcFace (Deng 2019) on any classification backbone: learns what makes pictures of one concept alike.",
+        {"image_size": 128, "batch_size": 32, "epochs": 60, "learning_rate": 1e-3},
+        {"epochs": (1, 1000), "embedding_size": (8, 2048)},
+    ),
+    "as_is": Template(
+        "visual-embedder",
+        "No training: a pretrained backbone, or any weights named, as they are.",
+        {"backbone": "resnet50", "weights": "pretrained", "epochs": 0, "embedding_size": 0},
+        {"epochs": (0, 0)},
+    ),
+    "linear": Template(
+        "embedding-classifier",
+        "Logistic regression on embeddings, its strength picked by cross-validation: the sound first choice.",
+    ),
+    "knn": Template(
+        "embedding-classifier",
+        "The nearest neighbours' concepts: nothing to fit, and a new picture counts at once.",
+    ),
+    "kmeans": Template(
+        "clusterer",
+        "k-means (Lloyd 1982) on embeddings of length 1: k given, or found by the silhouette.",
+    ),
 }
 
 # What people who come from the hosted platform ask for, and what does that job here.
@@ -154,6 +181,9 @@ SUCCESSORS = {
     "Clarifai_ResNext": "resnet50",
     "Clarifai_InceptionBatchNorm": "resnet18",
     "Clarifai_InceptionTransferEmbedNorm": "resnet18",
+    "Clarifai_ResNet_AngularMargin": "angular_margin",
+    "classification_angular_margin_embed": "angular_margin",
+    "classification_basemodel_v1_embed": "as_is",
 }
 
 

@@ -11,7 +11,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from models.detection_loss import detection_losses
 from models.learner import Learner
 from models.parameters import DetectorParameters
-from models.runtime.predictor import FLOOR
+from models.runtime.kinds import FLOOR
 
 Targets = list[dict[str, Tensor]]
 

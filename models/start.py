@@ -23,7 +23,7 @@ def network_for(parameters: Parameters, concepts: int) -> nn.Module:
     torch.manual_seed(parameters.seed)  # what is drawn at the start depends on the seed alone
     named = parameters.weights in ("none", "pretrained")
     start = parameters.weights if named else "none"
-    network = networks.build(parameters.template, concepts, start, parameters.image_size)
+    network = networks.build(parameters.template, concepts, start, parameters.image_size, parameters.network_options)
     if not named:
         _take(network, Path(parameters.weights), parameters.template)
     return network.to(memory_format=torch.channels_last)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
+from . import heads
 from .classifiers import resnet_light, torchvision
 from .faults import Fault, choices
 from .light import LightDetector
@@ -33,7 +34,8 @@ def build(
 ) -> nn.Module:
     """The network of a template, for (N, 3, H, W) float pictures normalised by `normalisation(template)`.
 
-    A classifier's forward gives (N, concepts) logits, and has `embed`; a detector has `detect` (see `LightDetector`).
+    A classifier's forward gives (N, concepts) logits, and has `embed`; a detector has `detect` (see `LightDetector`);
+    an embedder's forward gives vectors, a clusterer's distances (see `heads`).
     weights: `none`, or `pretrained`: torchvision's, but for what depends on the number of concepts.
     options: what a card keeps beside (`Card.network`) to build its network again, such as fitted anchors.
     Raises Fault for an unknown name, and when pretrained weights do not exist or cannot be fetched.
@@ -42,7 +44,7 @@ def build(
         raise Fault(f"weights: a network starts from 'none' or 'pretrained', got {weights!r}")
     network = _builder(template)(concepts, image_size, **(options or {}))
     if weights == "pretrained":
-        copy_fitting(network, _fetch(template))
+        copy_fitting(network, _fetch((options or {}).get("backbone", template)))
     return network
 
 
@@ -64,8 +66,24 @@ def _ssdlite(concepts: int, image_size: int) -> nn.Module:
     return SSDLite(concepts)
 
 
+def _embedder(concepts: int, image_size: int, backbone: str, embedding_size: int) -> nn.Module:
+    """On the backbone of any classification network, by its template's name."""
+    network = build(backbone, 1, image_size=image_size)
+    return heads.Embedder(network.backbone, network.head.in_features, embedding_size)  # type: ignore[arg-type]
+
+
+def _headed(head: Any, concepts: int, image_size: int, embedder: dict[str, Any], **options: Any) -> nn.Module:
+    """A head on a whole network, which `embedder` says how to build: template, concepts and options."""
+    return head(build(**embedder, image_size=image_size), concepts, **options)
+
+
 BUILDERS = {
     "resnet_light": resnet_light,
+    "angular_margin": _embedder,
+    "as_is": _embedder,
+    "linear": partial(_headed, heads.linear),
+    "knn": partial(_headed, heads.knn),
+    "kmeans": partial(_headed, heads.kmeans),
     "fcos_light": _fcos_light,
     "ssdlite320_mobilenet_v3_large": _ssdlite,
 }
