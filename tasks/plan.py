@@ -21,6 +21,7 @@ SOURCES = (
     "models/*.py",
     "models/runtime/*.py",
     "tasks/fitting.py",
+    "tasks/embedded.py",
     "tasks/data/loading.py",
     "tasks/data/annotations.py",
 )
@@ -107,7 +108,7 @@ class TrainingPlan(BaseModel):
             "type": self.type,
             "dataset_version": self.dataset.version,
             "parameters": self.parameters.model_dump(mode="json"),
-            "weights": _bytes_of(self.parameters.weights),
+            "weights": _bytes_of(getattr(self.parameters, "weights", "")),
             "sources": self.sources,
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
@@ -131,7 +132,7 @@ def check_name(name: str) -> str:
 
 
 def default_name(dataset: str, type: str) -> str:
-    """`<dataset>-classifier`, `<dataset>-detector`: what a model is called when nobody says."""
+    """`<dataset>-classifier`, `<dataset>-clusterer`: what a model is called when nobody says."""
     return f"{dataset}-{type.removeprefix('visual-')}"
 
 
