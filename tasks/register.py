@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+
 import mlflow
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
@@ -21,7 +22,6 @@ from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
 from torch import nn
 
-from models.parameters import Parameters
 from models.runtime import networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
