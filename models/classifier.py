@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics import Metric
@@ -18,8 +19,8 @@ class Classifier(Learner):
     Targets are (N, C) float in {0, 1}.
     """
 
-    def __init__(self, given: ClassifierParameters, concepts: Sequence[str]) -> None:
-        super().__init__(given, concepts)
+    def __init__(self, given: ClassifierParameters, concepts: Sequence[str], **start: Any) -> None:
+        super().__init__(given, concepts, **start)
         self.exclusive = given.concepts_mutually_exclusive
         self.monitored = "val_accuracy" if self.exclusive else "val_average_precision"
         self.loss: nn.Module = nn.BCEWithLogitsLoss()

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.runtime.light import STRIDES, Raw
-from models.runtime.ssdlite import SSDLite
+from models.runtime.light import STRIDES, LightDetector, Raw
 
 CELLS_PER_BOX = 10
 SCORE_POWER, OVERLAP_POWER = 0.5, 4.0
@@ -42,8 +41,8 @@ def detection_losses(network: nn.Module, images: Tensor, targets: list[dict[str,
     images: (N, 3, H, W) normalised.  targets: for each image `boxes` (n, 4) xyxy in its pixels and `labels`
     (n,) int64; n may be 0.
     """
-    if isinstance(network, SSDLite):
-        return network.losses(images, targets)
+    if not isinstance(network, LightDetector):
+        return network.losses(images, targets)  # type: ignore[operator]
     raw = network(images)
     return light_losses(raw, assign(raw, *_padded(targets, raw.logits.device)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,8 +26,8 @@ class Detector(Learner):
     monitored = "val_map_50"
     given: DetectorParameters
 
-    def __init__(self, given: DetectorParameters, concepts: Sequence[str]) -> None:
-        super().__init__(given, concepts)
+    def __init__(self, given: DetectorParameters, concepts: Sequence[str], **start: Any) -> None:
+        super().__init__(given, concepts, **start)
         self.metric = MeanAveragePrecision(iou_thresholds=[0.5])
         self.metric.warn_on_many_detections = False
 

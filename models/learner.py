@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,9 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from models.optimization import optimizer, schedule
-from models.parameters import Parameters
+from models.parameters import NetworkParameters
 from models.runtime.networks import normalisation
 from models.runtime.transform import normalise
+from models.stages import frozen
 from models.start import network_for
 
 LARGEST_GRADIENT = 10.0  # norm over all weights
@@ -26,10 +28,23 @@ class Learner(pl.LightningModule):
 
     monitored: str
 
-    def __init__(self, given: Parameters, concepts: Sequence[str]) -> None:
+    def __init__(
+        self,
+        given: NetworkParameters,
+        concepts: Sequence[str],
+        options: dict[str, Any] | None = None,
+        start: Path | None = None,
+    ) -> None:
+        """options, start: of `models.start.network_for`."""
         super().__init__()
         self.given = given
-        self.network = network_for(given, len(concepts))
+        self.network = network_for(given, concepts, options, start)
+        self.resting = frozen(self.network, given.frozen_stages)
+
+    def on_train_epoch_start(self) -> None:
+        """Layers of frozen stages rest: Lightning has just put the whole network into training."""
+        for layer in self.resting:
+            layer.eval()
 
     def seen(self, images: Tensor) -> Tensor:
         """The pictures as the network sees them: float32, normalised."""

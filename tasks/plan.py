@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
-from models.parameters import Parameters, parameters
+from models.parameters import Parameters, is_version, parameters
 from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
+from tasks.registry import resolve
 
 SOURCES = (
     "models/*.py",
@@ -114,7 +115,12 @@ class TrainingPlan(BaseModel):
 
 
 def _bytes_of(weights: str) -> str:
-    """The digest of the file that a training starts from: the same path may hold other weights tomorrow."""
+    """What a training starts from: the same path may hold other weights tomorrow, an alias mean another version.
+
+    The file's digest, or the id of a version's files. Raises Fault when the registry holds no such version.
+    """
+    if is_version(weights):
+        return resolve(weights).logged_model
     path = Path(weights)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 

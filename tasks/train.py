@@ -13,13 +13,14 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
-from models.parameters import ClassifierParameters, Parameters
+from models.parameters import ClassifierParameters, Parameters, is_version
 from models.runtime.faults import Fault
+from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
 from tasks.files import alone_at, write
 from tasks.page import log, show
 from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, sources_digest
-from tasks.registry import trained
+from tasks.registry import resolve, trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
 
@@ -44,10 +45,13 @@ class Checkpoint(BaseModel):
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
     """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
+    given = parameters.model_dump(mode="json")
+    if is_version(given.get("weights", "none")):
+        given["weights"] = str(resolve(given["weights"]))  # an alias may mean another version tomorrow
     plan = TrainingPlan(
         name=check_name(name or default_name(dataset.name, template(parameters.template).type)),
         dataset=dataset,
-        given=parameters.model_dump(mode="json"),
+        given=given,
         sources=sources_digest(),
         app=app,
     )
@@ -153,7 +157,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
         mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
         logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-        history, monitored = learn(dataset, given, folder, logger, log)
+        history, monitored = learn(dataset, given, folder, logger, log, start=start_of(given.weights))
         best = max(row[monitored] for row in history if monitored in row)
         mlflow.log_metrics({"best_" + monitored: best, "seconds": time.monotonic() - began})
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
@@ -167,6 +171,14 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
         epochs=len(history),
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def start_of(weights: str) -> Path | None:
+    """The folder of the registered version that a parameter `weights` names; None where it names none.
+
+    Raises Fault when the registry holds no such version, or its files are gone.
+    """
+    return artifacts(resolve(weights)) if is_version(weights) else None
 
 
 def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:

@@ -115,6 +115,7 @@ def list_templates(type: Annotated[str, Argument(help="A model type.")] = "", js
 def show_template(name: Annotated[str, Argument(help="A template's name.")], json: Json = False) -> None:
     """Every parameter of a template, with its range and a line of help: a train.yaml to start from."""
     from models.catalog import template
+    from models.fields import reach
     from models.parameters import BY_TYPE
 
     entry = template(name)
@@ -129,6 +130,6 @@ def show_template(name: Annotated[str, Argument(help="A template's name.")], jso
     say("parameters:")
     for key, value in defaults.items():
         limits = entry.limits.get(key)
-        own = f" {name} takes {limits[0]} to {limits[1]}." if limits else ""
+        own = f" {name} takes {reach(limits)}." if limits else ""
         say(f"  # {schema[key]['description'].removesuffix(EMPTY)}{own}")
         say(f"  {key}: {yaml.safe_dump(value).splitlines()[0]}")
