@@ -21,11 +21,13 @@ class Attempt(NamedTuple):
     """What came of it.
 
     history: a row an epoch.  monitored: the metric that picked the weights.  seconds: of this process.
+    run: in MLflow.
     """
 
     history: list[dict[str, Any]]
     monitored: str
     seconds: float
+    run: str = ""
 
     @property
     def kept(self) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def attempt(
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder):
             mlflow.log_artifact(str(plot), "training")
-    return Attempt(history, monitored, round(time.monotonic() - began, 1))
+    return Attempt(history, monitored, round(time.monotonic() - began, 1), run)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
