@@ -20,7 +20,7 @@ from tasks import study as studies
 from tasks.attempts import as_csv, attempt
 from tasks.files import alone_at, write
 from tasks.page import log, show, show_table
-from tasks.plan import TrainingPlan
+from tasks.plan import TrainingPlan, resolved
 from tasks.search import Search, told, values_of
 from tasks.study import METRIC, REASON, SECONDS
 from tasks.sweep_plots import plot_sweep
@@ -89,8 +89,8 @@ def _try(study: optuna.Study, plan: TrainingPlan, given: Mapping[str, Any], sear
     """One trial, from its values to its worth in the study."""
     number = len(studies.finished(study)) + 1
     trial = studies.ask(study, search, type(plan.parameters), values_of(search.space, plan.parameters))
-    whole = search.trial(given, trial.params)
-    tried = TrainingPlan(**plan.model_dump() | {"given": whole.model_dump(mode="json")})
+    whole, named = resolved(search.trial(given, trial.params))
+    tried = TrainingPlan(**plan.model_dump() | {"given": whole, "versions": named})
     log(f"trial {number} of {search.trials}: {', '.join(f'{name} {value}' for name, value in trial.params.items())}")
     place = folder / "trials" / tried.digest  # one that was cut off lies there: the sampler gives its values again
     watch = Watch(trial, search.metric or study.user_attrs.get(METRIC, ""), place)

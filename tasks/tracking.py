@@ -22,6 +22,12 @@ from tasks.progress import FLOW_RUN
 from tasks.registry import client
 from tasks.workspace import root, state
 
+# Tags of a training's run that its version keeps: `sightline model rebuild` needs no more than the version.
+RECORDED = (
+    *("sources", "git_revision", "precision", "python", "processor", "threads"),
+    *("torch", "torchvision", "pytorch-lightning"),
+)
+
 
 def start_run(plan: TrainingPlan, folder: Path, stage: str = "train", title: str = "") -> str:
     """The MLflow run of a training: a new one with all that says what it does, or the interrupted one.
@@ -75,15 +81,28 @@ def study_run(plan: TrainingPlan, folder: Path, stage: str, **told: str) -> str:
 
 def surroundings() -> dict[str, str]:
     """Beside data, parameters and sources, what the bytes of trained weights depend on."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "processor": processor(),
+        "threads": str(torch.get_num_threads()),
         **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "pytorch-lightning")},
     }
 
 
+def record(run: str) -> dict[str, str]:
+    """What the run of a training says of how it came about: for the version, which outlives its run."""
+    known = client().get_run(run).data.tags
+    return {name: known[name] for name in RECORDED if name in known}
+
+
 def processor() -> str:
-    """The name of this machine's processor, or of its kind where nothing tells."""
+    """What trains here: the GPU's name, or the processor's, or its kind where nothing tells."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
     with contextlib.suppress(OSError):
         named = re.search(r"^model name\s*: *(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
         if named:
