@@ -31,11 +31,13 @@ from models.runtime.predictor import Predictor
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, trained_on
 from tasks.data.dataset import Dataset
+from tasks.estimate import samples
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
 from tasks.plan import TrainingPlan
 from tasks.pyfunc import SUMS, load
 from tasks.registry import CHALLENGER, Version, client, resolve, set_alias, trained, versions
+from tasks.tracking import record
 from tasks.train import Checkpoint, discard
 
 RUNTIME = Path(__file__).resolve().parents[1] / "models" / "runtime"
@@ -207,6 +209,10 @@ def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card, logged: str) 
         "training_seconds": str(checkpoint.seconds),
         "threshold": str(card.threshold),
         "concepts": json.dumps(card.concepts, ensure_ascii=False),
+        "epochs": str(checkpoint.epochs),
+        "samples": str(samples(plan)),
+        "image_size": str(card.image_size),
+        **record(checkpoint.run),
     }
     entry = registry.create_model_version(
         plan.name, f"models:/{logged}", run_id=checkpoint.run, tags=tags, model_id=logged

@@ -17,9 +17,10 @@ from models.parameters import ClassifierParameters, Parameters, is_version
 from models.runtime.faults import Fault
 from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
+from tasks.estimate import estimate
 from tasks.files import alone_at, write
 from tasks.page import log, show
-from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, sources_digest
+from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, resolved, sources_digest
 from tasks.registry import resolve, trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
@@ -45,15 +46,14 @@ class Checkpoint(BaseModel):
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
     """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
-    given = parameters.model_dump(mode="json")
-    if is_version(given.get("weights", "none")):
-        given["weights"] = str(resolve(given["weights"]))  # an alias may mean another version tomorrow
+    given, named = resolved(parameters)
     plan = TrainingPlan(
         name=check_name(name or default_name(dataset.name, template(parameters.template).type)),
         dataset=dataset,
         given=given,
         sources=sources_digest(),
         app=app,
+        versions=named,
     )
     check_trainable(dataset.open(), plan)
     return plan
@@ -111,6 +111,8 @@ def train(plan: TrainingPlan) -> Checkpoint:
         log(f"no training image shows {name!r}: the model will not know it")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
+    elif expected := estimate(plan):
+        log(expected)
     checkpoint = _fit(plan, folder)
     _check_unchanged(plan)
     write(finished, checkpoint.model_dump_json())
