@@ -9,20 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from models.classifier import Classifier
 from models.detector import Detector
 from models.learner import Learner
-from models.parameters import Parameters
+from models.parameters import NetworkParameters
 from models.training import fit
 from tasks.data.dataset import Dataset
-from tasks.data.loading import loader
+from tasks.data.loading import entries, loader
+from tasks.data.narrowing import only
+from tasks.data.sampling import concept_weights
 
 LEARNERS: dict[str, type[Learner]] = {"visual-classifier": Classifier, "visual-detector": Detector}
 
 
 def learn(
     dataset: Dataset,
-    parameters: Parameters,
+    parameters: NetworkParameters,
     folder: Path,
     logger: Any = False,
     say: Callable[[str], object] = str,
@@ -30,11 +34,16 @@ def learn(
 ) -> tuple[list[dict[str, Any]], str]:
     """Fit a network; leaves `best.safetensors` in `folder`. Answers the history, a row an epoch, and the metric's name.
 
+    The metric is the one that picked the weights; empty where none did, which then are the last ones.
     say: is told how far it is, at each validation.  watch: is given each row of the history as it comes, and may
     raise to stop.  An interrupted training goes on from what lies in `folder`.
     """
-    module = LEARNERS[parameters.type](parameters, dataset.concepts)  # type: ignore[arg-type]
-    batches = loader(dataset, "train", parameters.type, parameters, vary=True)
-    unvaried = loader(dataset, "val", parameters.type, parameters, vary=False)
+    narrowed = only(dataset, parameters.concepts)
+    module = LEARNERS[parameters.type](parameters, narrowed.concepts)
+    batches = loader(narrowed, parameters.splits, parameters.type, parameters, vary=True)
+    if parameters.class_weights == "balanced":
+        module.weigh(torch.tensor(concept_weights(entries(narrowed, parameters.splits), narrowed.concepts)))
+    measured = parameters.splits == "train"
+    unvaried = loader(narrowed, "val", parameters.type, parameters, vary=False) if measured else None
     history = fit(module, batches, unvaried, parameters, folder, logger, say, watch)
-    return history, module.monitored
+    return history, module.monitored if measured else ""
