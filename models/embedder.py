@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +24,8 @@ class Embedder(Learner):
     monitored = "val_recall_1"
     given: EmbedderParameters
 
-    def __init__(self, given: EmbedderParameters, concepts: Sequence[str]) -> None:
-        super().__init__(given, concepts)
+    def __init__(self, given: EmbedderParameters, concepts: Sequence[str], **start: Any) -> None:
+        super().__init__(given, concepts, **start)
         self.network.margin = AngularMargin(
             int(self.network.size),  # type: ignore[arg-type]
             len(concepts),
@@ -33,38 +34,49 @@ class Embedder(Learner):
         )
         self.metric = RecallOfNearest()
 
+    @property
+    def measures(self) -> tuple[str, ...]:
+        return (self.monitored, "val_loss")
+
+    def weigh(self, weights: Tensor) -> None:
+        self.network.margin.weights = weights.to(self.device)  # type: ignore[union-attr]
+
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         images, targets = batch
-        loss = self.network.margin(self.network(self.seen(images)), targets)  # type: ignore[operator]
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(images), prog_bar=True)
-        return loss
+        return self.network.margin(self.network(self.seen(images)), targets)  # type: ignore[operator]
 
     def validation_step(self, batch: tuple[Tensor, Tensor], _: int) -> None:
         images, targets = batch
         vectors = self.network(self.seen(images)).float()
-        self.log("val_loss", self.network.margin(vectors, targets), batch_size=len(images))  # type: ignore[operator]
+        loss = self.network.margin(vectors, targets)  # type: ignore[operator]
+        self.log("val_loss", loss, batch_size=len(images), logger=False)
         self.metric.update(vectors, targets.argmax(1))
-        self.log(self.monitored, self.metric, prog_bar=True, batch_size=len(images))
+        self.log(self.monitored, self.metric, prog_bar=True, batch_size=len(images), logger=False)
 
 
 class AngularMargin(nn.Module):
     """The loss of ArcFace (Deng 2019): cross-entropy of scaled cosines, the angle to the own concept m wider.
 
     vectors: (N, size) of length 1.  targets: (N, concepts) float in {0, 1}.  Answers one number.
+    weights: (concepts,) of each in the loss, or None.
     Beyond an angle of pi - m, where the cosine would rise again, cos - m sin m goes on falling.
     """
+
+    weights: Tensor | None
 
     def __init__(self, size: int, concepts: int, scale: float, margin: float) -> None:
         super().__init__()
         self.scale, self.margin = scale, margin
         self.centres = nn.Parameter(functional.normalize(torch.randn(concepts, size)))
+        self.register_buffer("weights", None, persistent=False)
 
     def forward(self, vectors: Tensor, targets: Tensor) -> Tensor:
         cosine = vectors.float() @ functional.normalize(self.centres.float()).T
         sine = (1 - cosine.square()).clamp(min=1e-6).sqrt()  # its slope has no end at 0
         wider = cosine * math.cos(self.margin) - sine * math.sin(self.margin)
         wider = torch.where(cosine > -math.cos(self.margin), wider, cosine - self.margin * math.sin(self.margin))
-        return functional.cross_entropy(self.scale * torch.where(targets > 0, wider, cosine), targets.argmax(1))
+        logits = self.scale * torch.where(targets > 0, wider, cosine)
+        return functional.cross_entropy(logits, targets.argmax(1), self.weights)
 
 
 class RecallOfNearest(Metric):
@@ -77,7 +89,7 @@ class RecallOfNearest(Metric):
     full_state_update = False
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(sync_on_compute=False)  # every process of a training measures on all of the split
         self.add_state("vectors", [], dist_reduce_fx="cat")
         self.add_state("labels", [], dist_reduce_fx="cat")
 
@@ -88,7 +100,7 @@ class RecallOfNearest(Metric):
 
     def compute(self) -> Tensor:
         """The share, 0 to 1, of all batches together; a thousand rows at a time."""
-        vectors, labels = (torch.cat(column) if isinstance(column, list) else column for column in self._columns())
+        vectors, labels = torch.cat(self.vectors), torch.cat(self.labels)  # type: ignore[arg-type]
         right = torch.zeros(len(labels), dtype=torch.bool, device=labels.device)
         for start in range(0, len(labels), 1000):
             rows = torch.arange(start, min(start + 1000, len(labels)), device=labels.device)
@@ -97,6 +109,3 @@ class RecallOfNearest(Metric):
             right[rows] = labels[similar.argmax(1)] == labels[rows]
         counted = torch.bincount(labels)[labels] > 1
         return right[counted].float().mean() if counted.any() else torch.zeros((), device=labels.device)
-
-    def _columns(self) -> tuple:
-        return self.vectors, self.labels

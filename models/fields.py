@@ -31,6 +31,14 @@ def span(field: dict[str, Any]) -> str:
     return "" if first == "None " and last == "to None" else first + last
 
 
+def reach(limits: tuple[int, ...]) -> str:
+    """A template's limits in words: `64 to 1280`, `320 alone`, `224 to 1120 in steps of 224`."""
+    low, high, *step = limits
+    if low == high:
+        return f"{low} alone"
+    return f"{low} to {high}" + (f" in steps of {step[0]}" if step else "")
+
+
 def say_ranges(schema: dict[str, Any]) -> None:
     """Put each field's range into its help: the forms of the Prefect UI check ranges but do not show them."""
     for field in schema["properties"].values():
@@ -86,10 +94,11 @@ class Parameters(BaseModel):
     def _within_limits(cls, value: Any, info: ValidationInfo) -> Any:
         chosen = info.data.get("template")  # the first field, so it is known here, unless it is at fault itself
         limits = template(chosen).limits if chosen else {}
-        low, high = limits.get(str(info.field_name), (value, value))
-        if not low <= value <= high:
-            span = f"{low} to {high}" if low != high else f"{low} alone"
-            raise ValueError(f"{info.field_name}: {chosen} takes {span}, got {value}")
+        if limits.get(str(info.field_name)):
+            low, high, *step = limits[str(info.field_name)]
+            if not low <= value <= high or (step and value % step[0]):
+                allowed = reach(limits[str(info.field_name)])
+                raise ValueError(f"{info.field_name}: {chosen} takes {allowed}, got {value}")
         return value
 
 

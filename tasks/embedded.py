@@ -23,6 +23,7 @@ from tasks.artifacts import artifacts
 from tasks.charts import plot_silhouettes
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
+from tasks.data.narrowing import only
 from tasks.embeddings import embedder_of, embeddings
 from tasks.files import write
 from tasks.groups import cluster_sheets
@@ -40,6 +41,7 @@ def learn_on_embeddings(
     Beside it `card.json`: of the model's card what the training decided. Answers the history and the metric's name.
     """
     assert isinstance(parameters, EmbeddingParameters)
+    dataset = only(dataset, parameters.concepts)
     version = embedder_of(parameters.embedder)
     annotations = learned_from(dataset, parameters.splits)
     vectors = embeddings(version, dataset, annotations)

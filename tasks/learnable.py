@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from models.parameters import Parameters
+from models.parameters import NetworkParameters, Parameters
 from models.runtime.faults import Fault, listed
 from tasks.data.dataset import Dataset
+from tasks.data.narrowing import only
 from tasks.kinds import KINDS
 
 LEAST = 3  # pictures of a concept, below which an embedding-classifier is not begun; about ten teach well
@@ -16,6 +17,7 @@ LEAST = 3  # pictures of a concept, below which an embedding-classifier is not b
 
 def check_learnable(dataset: Dataset, given: Parameters, name: str) -> None:
     """Raises Fault that lists every reason why this dataset cannot train the model of that name."""
+    dataset = only(dataset, given.concepts)
     faults = [*_labels(dataset, given), *_splits(dataset, given), *CONCEPTS[given.type](dataset, given)]
     if faults:
         raise Fault(f"dataset {dataset.name}: cannot train {name}: {'; '.join(faults)}.")
@@ -45,7 +47,8 @@ def _labels(dataset: Dataset, given: Any) -> Iterator[str]:
 
 
 def _splits(dataset: Dataset, given: Any) -> Iterator[str]:
-    wanted = ("train",) if given.type in ("embedding-classifier", "clusterer") else ("train", "val")
+    picked = isinstance(given, NetworkParameters) and given.splits == "train"  # the best epoch, on val
+    wanted = ("train", "val") if picked else ("train",)
     for split in wanted:
         if not dataset.split(split):
             yield f"its {split} split is empty (ingest it under another name with --split 80/10/10)"

@@ -12,10 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
-from models.parameters import Parameters, parameters
+from models.parameters import Parameters, is_version, parameters
 from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
+from tasks.registry import resolve
 
 SOURCES = (
     "models/*.py",
@@ -25,6 +26,7 @@ SOURCES = (
     "tasks/data/loading.py",
     "tasks/data/annotations.py",
 )
+VERSIONS = ("weights", "embedder")  # parameters that may name a registered version
 LONGEST = 200  # bytes of a model's name: files and folders are called after it, with a number or a date behind
 
 
@@ -81,6 +83,7 @@ class TrainingPlan(BaseModel):
 
     name: in the registry.
     app: the product it is for, empty when it is for none.  sources: digest of the training code.
+    versions: by the parameter that names a registered version, MLflow's id of that version's files.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -90,6 +93,7 @@ class TrainingPlan(BaseModel):
     given: dict[str, Any]
     sources: str
     app: str = ""
+    versions: dict[str, str] = {}
 
     @property
     def type(self) -> str:
@@ -109,9 +113,29 @@ class TrainingPlan(BaseModel):
             "dataset_version": self.dataset.version,
             "parameters": self.parameters.model_dump(mode="json"),
             "weights": _bytes_of(getattr(self.parameters, "weights", "")),
+            "versions": self.versions,
             "sources": self.sources,
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def resolved(parameters: Parameters) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a plan is given, and the versions in it: each that a parameter names as `name/number`, for good.
+
+    Answers the parameters as JSON values, and by parameter MLflow's id of that version's files: a name that was
+    deleted and given again means other weights. Raises Fault, naming the parameter, where there is no such version.
+    """
+    given, ids = parameters.model_dump(mode="json"), {}
+    for name in VERSIONS:
+        reference = given.get(name) or "none"
+        if not is_version(reference):
+            continue
+        try:
+            version = resolve(reference)
+        except Fault as fault:
+            raise Fault(f"{name}: {fault}") from None
+        given[name], ids[name] = str(version), version.logged_model
+    return given, ids
 
 
 def _bytes_of(weights: str) -> str:

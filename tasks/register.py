@@ -22,6 +22,8 @@ from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
 from torch import nn
 
+from models.catalog import libraries
+from models.parameters import is_version
 from models.runtime import networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
@@ -30,11 +32,14 @@ from models.runtime.predictor import Predictor
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, trained_on
 from tasks.data.dataset import Dataset
+from tasks.data.narrowing import only
+from tasks.estimate import samples
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
 from tasks.plan import TrainingPlan
 from tasks.pyfunc import SUMS, load
 from tasks.registry import CHALLENGER, Version, client, resolve, set_alias, trained, versions
+from tasks.tracking import record
 from tasks.train import Checkpoint, discard
 
 RUNTIME = Path(__file__).resolve().parents[1] / "models" / "runtime"
@@ -53,7 +58,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
             set_alias(held, CHALLENGER)  # it was killed before it got it
         discard(plan)
         return resolve(str(held))
-    dataset = plan.dataset.open()
+    dataset = only(plan.dataset.open(), plan.parameters.concepts)
     predictor = predictor_of(plan, checkpoint, dataset)
     with tempfile.TemporaryDirectory() as scratch:
         seen = started_from(plan) | learned_from(plan, dataset)
@@ -113,6 +118,8 @@ def started_from(plan: TrainingPlan) -> frozenset[str]:
     embedder = getattr(plan.parameters, "embedder", "")
     if embedder:
         return trained_on(resolve(embedder))
+    if is_version(plan.parameters.weights):
+        return trained_on(resolve(plan.parameters.weights))
     beside = Path(plan.parameters.weights).with_name("trained_on.txt")
     return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
 
@@ -170,7 +177,9 @@ def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"version": str(folder)},
             signature=signature(card),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+            pip_requirements=[
+                f"{name}=={importlib.metadata.version(name)}" for name in (*REQUIREMENTS, *libraries(card.template))
+            ],
             metadata={"sightline": ports(card)},
             tags={"plan": plan.digest},
         )
@@ -226,6 +235,10 @@ def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card, logged: str) 
         "training_seconds": str(checkpoint.seconds),
         "threshold": str(card.threshold),
         "concepts": json.dumps(card.concepts, ensure_ascii=False),
+        "epochs": str(checkpoint.epochs),
+        "samples": str(samples(plan)),
+        "image_size": str(card.image_size),
+        **record(checkpoint.run),
     }
     entry = registry.create_model_version(
         plan.name, f"models:/{logged}", run_id=checkpoint.run, tags=tags, model_id=logged

@@ -15,15 +15,17 @@ from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
 from models.embedding_parameters import EmbeddingParameters
-from models.parameters import Parameters
+from models.parameters import Parameters, is_version
 from models.runtime.faults import Fault
+from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
 from tasks.embeddings import embedder_of
+from tasks.estimate import estimate
 from tasks.files import alone_at, write
 from tasks.learnable import check_learnable, unseen
 from tasks.page import log, show
-from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, sources_digest
-from tasks.registry import trained
+from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, resolved, sources_digest
+from tasks.registry import resolve, trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
 
@@ -47,18 +49,17 @@ class Checkpoint(BaseModel):
 
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
-    """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name.
-
-    What an embedder's name and alias mean is settled here, once.
-    """
+    """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
     if isinstance(parameters, EmbeddingParameters):
-        parameters = parameters.model_copy(update={"embedder": str(embedder_of(parameters.embedder))})
+        embedder_of(parameters.embedder)
+    given, named = resolved(parameters)
     plan = TrainingPlan(
         name=check_name(name or default_name(dataset.name, template(parameters.template).type)),
         dataset=dataset,
-        given=parameters.model_dump(mode="json"),
+        given=given,
         sources=sources_digest(),
         app=app,
+        versions=named,
     )
     check_trainable(dataset.open(), plan)
     return plan
@@ -94,6 +95,8 @@ def train(plan: TrainingPlan) -> Checkpoint:
         log(f"no training image shows {name!r}: the model will not know it")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
+    elif expected := estimate(plan):
+        log(expected)
     checkpoint = _fit(plan, folder)
     _check_unchanged(plan)
     write(finished, checkpoint.model_dump_json())
@@ -132,8 +135,8 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     began = time.monotonic()
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
         history, monitored = _learned(plan, folder, run)
-        best = max(row[monitored] for row in history if monitored in row)
-        mlflow.log_metrics({"best_" + monitored: best, "seconds": time.monotonic() - began})
+        best = max((row[monitored] for row in history if monitored in row), default=0.0)
+        mlflow.log_metrics({"seconds": time.monotonic() - began} | ({"best_" + monitored: best} if monitored else {}))
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder) if len(history) > 1 else ():
             mlflow.log_artifact(str(plot), "training")
@@ -166,13 +169,22 @@ def _learned(plan: TrainingPlan, folder: Path, run: str) -> tuple[list[dict[str,
 
     mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
     logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-    return learn(dataset, given, folder, logger, log)
+    return learn(dataset, given, folder, logger, log, start=start_of(given.weights))
+
+
+def start_of(weights: str) -> Path | None:
+    """The folder of the registered version that a parameter `weights` names; None where it names none.
+
+    Raises Fault when the registry holds no such version, or its files are gone.
+    """
+    return artifacts(resolve(weights)) if is_version(weights) else None
 
 
 def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:
     rows = "\n".join(f"| {name} | {value} |" for name, value in sorted(plan.given.items()))
+    best = f", best {checkpoint.monitored} **{checkpoint.best:.4f}**" if checkpoint.monitored else ""
     return (
         f"# {plan.name}\n\n{plan.given['template']} on **{plan.dataset.name}** (`{plan.dataset.version}`): "
-        f"{f'{checkpoint.epochs} epochs' if checkpoint.epochs > 1 else 'fitted'} in {checkpoint.seconds:.0f} s, "
-        f"best {checkpoint.monitored} **{checkpoint.best:.4f}**.\n\n| parameter | value |\n|---|---|\n{rows}\n"
+        f"{f'{checkpoint.epochs} epochs' if checkpoint.epochs > 1 else 'fitted'} in {checkpoint.seconds:.0f} s{best}."
+        f"\n\n| parameter | value |\n|---|---|\n{rows}\n"
     )

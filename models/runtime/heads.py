@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .classifiers import Classifier
+
 TEMPERATURE = 0.07  # of a neighbour's vote, by its cosine similarity (Wu 2018)
 RARE = 0.01  # the share of votes that no vote stands for: its logarithm has to be a number
 
@@ -15,12 +17,14 @@ RARE = 0.01  # the share of votes that no vote stands for: its logarithm has to 
 class Embedder(nn.Module):
     """(N, 3, H, W) normalised float pictures to (N, D) float32 vectors of length 1; alike pictures are near.
 
-    backbone: anything that ends in vectors (N, size).  embedding_size: D, a linear layer's; 0: the backbone's own.
+    classifier: whose backbone it stands on.  embedding_size: D, a linear layer's; 0: the backbone's own.
     """
 
-    def __init__(self, backbone: nn.Module, size: int, embedding_size: int) -> None:
+    trunk = "backbone"
+
+    def __init__(self, classifier: Classifier, embedding_size: int) -> None:
         super().__init__()
-        self.backbone = backbone
+        self.backbone, size = classifier.backbone, classifier.head.in_features
         self.head = nn.Linear(size, embedding_size) if embedding_size else nn.Identity()
         self.size = embedding_size or size
 

@@ -11,8 +11,8 @@ from torch import nn
 from models.runtime import kinds, networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
-from models.runtime.predictions import Concepts, Regions
 from models.runtime.kinds import FLOOR
+from models.runtime.predictions import Concepts, Regions
 from models.runtime.predictor import Predictor, read
 
 NAMES = ("hail", "wind", "wear")
