@@ -15,13 +15,14 @@ import torch
 from safetensors.torch import save
 
 from models.anchors import fitted
+from models.checkpoints import write_durably
 from models.classifier import Classifier
 from models.detector import Detector
 from models.embedder import Embedder
 from models.learner import Learner
 from models.parameters import DetectorParameters, NetworkParameters
 from models.start import options_for
-from models.training import fit, write_durably
+from models.training import fit
 from tasks.data.dataset import Dataset
 from tasks.data.loading import entries, loader
 from tasks.data.narrowing import only
