@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from models.runtime.faults import Fault
 from tasks import embeddings as room
@@ -29,8 +30,6 @@ def test_vectors_are_the_networks_own_in_the_order_asked_and_computed_once(tmp_p
     entries = opened.annotations[5::-1]
     found = embeddings(version, opened, entries)
     ready = predictor(version)
-    from PIL import Image
-
     expected = ready.embed([Image.open(opened.path(entry)).convert("RGB") for entry in entries])
     assert found.dtype == np.float32 and np.allclose(found, expected, atol=1e-5)
     again = embeddings(version, opened, entries)
@@ -64,7 +63,7 @@ def test_a_kill_costs_one_chunk(tmp_path, monkeypatch):
 
 def test_a_detector_makes_no_vectors(tmp_path):
     detector = registered(planned(pinned(tmp_path / "scenes", task="detection")), lively)
-    with pytest.raises(Fault, match="is a visual-detector. Vectors are made by"):
+    with pytest.raises(Fault, match=r"is a visual-detector\. Vectors are made by"):
         embedder_of(str(detector))
     with pytest.raises(Fault, match="a visual-detector makes no embeddings"):
         predictor(detector).embed([])

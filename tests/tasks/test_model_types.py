@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from models.parameters import parameters
 from models.runtime.faults import Fault
 from models.runtime.predictor import Predictor
 from tasks import report
@@ -165,8 +166,6 @@ def test_each_has_a_row_beside_its_like(ready):
 
 def test_as_is_keeps_the_weights_it_is_given_and_has_seen_what_they_have(ready):
     wanted = {"template": "as_is", "backbone": "resnet_light", "image_size": 32, "weights": str(ready.classifier)}
-    from models.parameters import parameters
-
     version = learned(plan_training(ready.shapes, parameters(wanted), "shapes-as-is"))
     network, start = (Predictor.load(artifacts(one)).network for one in (version, ready.classifier))
     assert all(
@@ -207,7 +206,7 @@ def test_what_cannot_teach_is_told_before_anything_is_done(ready, tmp_path, spli
 def test_only_what_makes_vectors_is_learned_from(ready):
     with pytest.raises(Fault, match="embedder: name the registered model whose vectors"):
         planned_on(ready.shapes, "", "linear")
-    with pytest.raises(Fault, match="is a clusterer. Vectors are made by a visual-embedder or a visual-classifier"):
+    with pytest.raises(Fault, match=r"is a clusterer\. Vectors are made by a visual-embedder or a visual-classifier"):
         planned_on(ready.shapes, ready.kmeans, "linear")
 
 
