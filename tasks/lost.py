@@ -13,12 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 from tasks.supervisor import DIRECT, NO_ANSWER
 from tasks.workspace import state
 
 POOL = "sightline"
 POOLED = {"work_pools": {"name": {"any_": [POOL]}}}
 LIVE = ("RUNNING", "PENDING", "CANCELLING")  # a run that has a process, or should have
+SAME_SECONDS = 2.0  # the system's clock may be set while a process lives
 PAGE = 200  # the most runs that Prefect names in one answer
 
 
@@ -60,13 +63,33 @@ def watched(flow: Any) -> Iterator[Any]:
 
 
 def hold(run: str) -> tuple[Path, IO[str]]:
-    """Lock a run's file before it bears its name: who looks never finds it free while this process lives."""
+    """Lock a run's file before it bears its name: who looks never finds it free while this process lives.
+
+    It says which process that is, and when that began: a process id alone is reused.
+    """
     _commands().mkdir(parents=True, exist_ok=True)
     path, beside = _commands() / run, _commands() / f".{os.getpid()}.new"
     file = beside.open("w")
     fcntl.flock(file, fcntl.LOCK_EX)
+    json.dump({"pid": os.getpid(), "began": psutil.Process().create_time()}, file)
+    file.flush()
     beside.replace(path)
     return path, file
+
+
+def holder(run: str) -> psutil.Process | None:
+    """The living process of this workspace that a command's run is in: it holds the lock, and began when it says."""
+    try:
+        with (_commands() / run).open() as file:
+            said = json.load(file)
+            process = psutil.Process(said["pid"])
+            began = abs(process.create_time() - said["began"]) < SAME_SECONDS
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return process if began else None
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
+        pass
+    return None  # nobody holds it
 
 
 def _commands() -> Path:

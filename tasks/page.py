@@ -21,6 +21,13 @@ LARGE = 500_000  # bytes of a picture; larger ones are shown smaller
 PAGE = 960  # pixels
 
 
+def flow_run() -> str:
+    """The id of the flow's run that this is part of; empty outside one."""
+    from prefect.runtime import flow_run
+
+    return str(flow_run.id or "")
+
+
 def log(sentence: str) -> None:
     """A line in the run's log."""
     try:

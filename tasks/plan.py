@@ -22,9 +22,11 @@ SOURCES = (
     "models/*.py",
     "models/runtime/*.py",
     "tasks/fitting.py",
+    "tasks/embedded.py",
     "tasks/data/loading.py",
     "tasks/data/annotations.py",
 )
+VERSIONS = ("weights", "embedder")  # parameters that may name a registered version
 LONGEST = 200  # bytes of a model's name: files and folders are called after it, with a number or a date behind
 
 
@@ -81,6 +83,7 @@ class TrainingPlan(BaseModel):
 
     name: in the registry.
     app: the product it is for, empty when it is for none.  sources: digest of the training code.
+    versions: by the parameter that names a registered version, MLflow's id of that version's files.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -90,6 +93,7 @@ class TrainingPlan(BaseModel):
     given: dict[str, Any]
     sources: str
     app: str = ""
+    versions: dict[str, str] = {}
 
     @property
     def type(self) -> str:
@@ -108,19 +112,34 @@ class TrainingPlan(BaseModel):
             "type": self.type,
             "dataset_version": self.dataset.version,
             "parameters": self.parameters.model_dump(mode="json"),
-            "weights": _bytes_of(self.parameters.weights),
+            "weights": _bytes_of(getattr(self.parameters, "weights", "")),
+            "versions": self.versions,
             "sources": self.sources,
         }
         return hashlib.sha256(json.dumps(meaning, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _bytes_of(weights: str) -> str:
-    """What a training starts from: the same path may hold other weights tomorrow, an alias mean another version.
+def resolved(parameters: Parameters) -> tuple[dict[str, Any], dict[str, str]]:
+    """What a plan is given, and the versions in it: each that a parameter names as `name/number`, for good.
 
-    The file's digest, or the id of a version's files. Raises Fault when the registry holds no such version.
+    Answers the parameters as JSON values, and by parameter MLflow's id of that version's files: a name that was
+    deleted and given again means other weights. Raises Fault, naming the parameter, where there is no such version.
     """
-    if is_version(weights):
-        return resolve(weights).logged_model
+    given, ids = parameters.model_dump(mode="json"), {}
+    for name in VERSIONS:
+        reference = given.get(name) or "none"
+        if not is_version(reference):
+            continue
+        try:
+            version = resolve(reference)
+        except Fault as fault:
+            raise Fault(f"{name}: {fault}") from None
+        given[name], ids[name] = str(version), version.logged_model
+    return given, ids
+
+
+def _bytes_of(weights: str) -> str:
+    """The digest of the file that a training starts from: the same path may hold other weights tomorrow."""
     path = Path(weights)
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
@@ -137,7 +156,7 @@ def check_name(name: str) -> str:
 
 
 def default_name(dataset: str, type: str) -> str:
-    """`<dataset>-classifier`, `<dataset>-detector`: what a model is called when nobody says."""
+    """`<dataset>-classifier`, `<dataset>-clusterer`: what a model is called when nobody says."""
     return f"{dataset}-{type.removeprefix('visual-')}"
 
 

@@ -25,6 +25,7 @@ class Version(BaseModel):
     milliseconds: from file to answer, an image, when it was last measured.
     logged_model: MLflow's id of its artifacts.  metrics: measured ones, `<split>.<metric>`.
     created: when it was registered, ISO 8601 in UTC.
+    training_seconds, epochs, samples (images an epoch), image_size, processor: of its training; 0 and empty: not known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +42,10 @@ class Version(BaseModel):
     created: str = ""
     metrics: dict[str, float] = {}
     training_seconds: float = 0.0
+    epochs: int = 0
+    samples: int = 0
+    image_size: int = 0
+    processor: str = ""
     milliseconds: float = 0.0
 
     def __str__(self) -> str:
@@ -149,7 +154,8 @@ def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
         },
         training_seconds=float(tags.get("training_seconds", 0)),
         milliseconds=float(tags.get("milliseconds", 0)),
-        **{key: tags.get(key, "") for key in ("type", "template", "dataset", "dataset_version")},
+        **{key: int(tags.get(key, 0)) for key in ("epochs", "samples", "image_size")},
+        **{key: tags.get(key, "") for key in ("type", "template", "dataset", "dataset_version", "processor")},
     )
 
 

@@ -1,12 +1,16 @@
-"""The runs that Prefect knows: their states and their logs, for `sightline run`."""
+"""The runs that Prefect knows: how they stand and what they logged, for `sightline run`."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from models.runtime.faults import Fault, choices
+from models.runtime.faults import Fault, choices, short
+from tasks.progress import progress, under_way
 from tasks.servers import connect
 
 if TYPE_CHECKING:
@@ -14,20 +18,64 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 PAGE = 200  # the most that the API gives at once
+# Prefect's types of states in words that say what a person waits for.
+WORDS = {
+    "SCHEDULED": "queued",
+    "PENDING": "queued",
+    "RUNNING": "running",
+    "COMPLETED": "done",
+    "FAILED": "failed",
+    "CRASHED": "crashed",
+    "CANCELLING": "cancelling",
+    "CANCELLED": "cancelled",
+    "PAUSED": "paused",
+}
+# What Prefect puts before the error that ended a run, and the error's kind.
+PREFIX = re.compile(
+    r"^(Flow run encountered an exception:|Validation of flow parameters failed with error:)? *(\w+: )?"
+)
 
 
 def runs(limit: int = 20) -> list[dict[str, Any]]:
-    """The newest runs, the newest first: id, name, flow, state, started (ISO, UTC), seconds, tags.
+    """The newest runs, the newest first: id, name, flow, state, started (ISO, UTC), seconds, tags, and how it stands.
 
+    status: queued, running, training, trained, done, failed, crashed, cancelling, cancelled or paused.  reason: of a
+    failed one, in a line.  progress: of a training under way (`tasks/progress.py`), else None.
     A flow called by another flow is a run of its own. Raises Fault when no server is up.
     """
     from prefect.client.schemas.filters import FlowFilter, FlowFilterId
 
-    with _client() as client:
+    with api() as client:
         found = _newest(client, limit)
         wanted = FlowFilter(id=FlowFilterId(any_=list({run.flow_id for run in found})))
         flows = {flow.id: flow.name for flow in client.read_flows(flow_filter=wanted)} if found else {}
-    return [_row(run, flows.get(run.flow_id, "")) for run in found]
+    working = under_way()
+    return [_row(run, flows.get(run.flow_id, ""), working) for run in found]
+
+
+def describe(run: str = "") -> dict[str, Any]:
+    """One run in full: its row, what it was given, its steps with their states, and where its training lies.
+
+    run: as for `run_logs`.
+    """
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+
+    with api() as client:
+        found = find(client, run)
+        every = called(client, found)
+        mine = FlowRunFilter(id=FlowRunFilterId(any_=[each.id for each in every]))
+        steps = client.read_task_runs(flow_run_filter=mine, limit=PAGE)
+        flow = client.read_flow(found.flow_id).name
+    working = under_way()
+    folder = next((working[str(each.id)] for each in every if str(each.id) in working), None)
+    told = [
+        {"step": step.name, "state": step.state_name or "", "seconds": round(step.total_run_time.total_seconds(), 1)}
+        for step in sorted(steps, key=lambda step: (step.start_time or datetime.max.replace(tzinfo=UTC), step.name))
+        if step.id != found.parent_task_run_id
+    ]
+    given = {name: value for name, value in (found.parameters or {}).items() if value not in ("", None)}
+    row = _row(found, flow, working | ({str(found.id): folder} if folder else {}))
+    return row | {"parameters": given, "steps": told, "training": str(folder or "")}
 
 
 def run_logs(run: str = "") -> list[str]:
@@ -41,11 +89,11 @@ def run_logs(run: str = "") -> list[str]:
     from prefect.client.schemas.sorting import LogSort
 
     lines: list[str] = []
-    with _client() as client:
-        found = _find(client, run)
-        called = _called(client, found)
-        names = _names(client, called)
-        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[each.id for each in called]))
+    with api() as client:
+        found = find(client, run)
+        every = called(client, found)
+        names = _names(client, every)
+        wanted = LogFilter(flow_run_id=LogFilterFlowRunId(any_=[each.id for each in every]))
         while True:
             page = client.read_logs(wanted, limit=PAGE, offset=len(lines), sort=LogSort.TIMESTAMP_ASC)
             for log in page:
@@ -57,7 +105,7 @@ def run_logs(run: str = "") -> list[str]:
     return [*lines, f"{found.name} is {found.state_name}{message}"]
 
 
-def _called(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
+def called(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
     """The run and every flow run that it or one of those called."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 
@@ -69,16 +117,17 @@ def _called(client: SyncPrefectClient, run: FlowRun) -> list[FlowRun]:
     return found
 
 
-def _names(client: SyncPrefectClient, called: list[FlowRun]) -> dict[UUID, str]:
+def _names(client: SyncPrefectClient, every: list[FlowRun]) -> dict[UUID, str]:
     """What the runs and their tasks are called, by id."""
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-    mine = FlowRunFilter(id=FlowRunFilterId(any_=[each.id for each in called]))
+    mine = FlowRunFilter(id=FlowRunFilterId(any_=[each.id for each in every]))
     tasks = client.read_task_runs(flow_run_filter=mine, limit=PAGE)
-    return {flow.id: flow.name for flow in called} | {task.id: task.name for task in tasks}
+    return {flow.id: flow.name for flow in every} | {task.id: task.name for task in tasks}
 
 
-def _client() -> SyncPrefectClient:
+def api() -> SyncPrefectClient:
+    """Prefect's client for the server in use. Raises Fault when none is up."""
     connect()
     from prefect.client.orchestration import get_client
 
@@ -98,7 +147,8 @@ def _newest(client: SyncPrefectClient, limit: int, name: str = "", subflows: boo
     return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
 
 
-def _find(client: SyncPrefectClient, run: str) -> FlowRun:
+def find(client: SyncPrefectClient, run: str) -> FlowRun:
+    """The run of that id, start of an id, or name; see `run_logs`. Raises Fault with the newest runs' names."""
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -117,12 +167,28 @@ def _find(client: SyncPrefectClient, run: str) -> FlowRun:
     raise Fault(f"there is no run {run!r}. {choices(run, names, 'The newest')}")
 
 
-def _row(run: FlowRun, flow: str) -> dict[str, Any]:
+def reason(message: str) -> str:
+    """Why a run failed, in a line: the first of its error, without what Prefect writes before it."""
+    lines = [line.strip() for line in PREFIX.sub("", message.strip(), count=1).splitlines() if line.strip()]
+    told = " ".join(lines) if lines and lines[0].endswith(":") else (lines or [""])[0]
+    return short(told, 400)
+
+
+def _row(run: FlowRun, flow: str, working: Mapping[str, Path]) -> dict[str, Any]:
+    word = WORDS[run.state_type.value] if run.state_type else "queued"
+    folder = working.get(str(run.id)) if word == "running" else None
+    known = progress(folder) if folder else None
+    if flow.startswith("train-") or folder:
+        word = {"running": "training", "done": "trained"}.get(word, word)
+    message = (run.state.message or "") if run.state else ""
     return {
         "id": str(run.id),
         "name": run.name,
         "flow": flow,
         "state": run.state_name or "",
+        "status": word,
+        "reason": reason(message) if word in ("failed", "crashed", "cancelled") else "",
+        "progress": known.row() | {"text": known.text()} if known else None,
         "started": run.start_time.isoformat(timespec="seconds") if run.start_time else "",
         "seconds": round(run.estimated_run_time.total_seconds(), 1),
         "tags": list(run.tags),

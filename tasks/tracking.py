@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import platform
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,31 +16,46 @@ from mlflow.entities import LifecycleStage
 from mlflow.exceptions import MlflowException
 
 from tasks.files import write
+from tasks.page import flow_run
 from tasks.plan import TrainingPlan
+from tasks.progress import FLOW_RUN
 from tasks.registry import client
 from tasks.workspace import root, state
 
+# Tags of a training's run that its version keeps: `sightline model rebuild` needs no more than the version.
+RECORDED = (
+    *("sources", "git_revision", "precision", "python", "processor", "threads"),
+    *("torch", "torchvision", "pytorch-lightning"),
+)
 
-def start_run(plan: TrainingPlan, folder: Path) -> str:
-    """The MLflow run of a training: a new one with all that says what it does, or the interrupted one."""
+
+def start_run(plan: TrainingPlan, folder: Path, stage: str = "train", title: str = "") -> str:
+    """The MLflow run of a training: a new one with all that says what it does, or the interrupted one.
+
+    stage: `train`, or `trial` and `fold` of a study, whose own run is open then: it becomes the parent.
+    title: of the run; empty: the stage and the model.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    write(folder / FLOW_RUN, flow_run())
     noted = folder / "run.txt"
     if noted.exists() and active(noted.read_text(encoding="utf-8")):
         return noted.read_text(encoding="utf-8")
-    with mlflow.start_run(experiment_id=experiment(plan.app or plan.name), run_name=f"train {plan.name}") as run:
+    with mlflow.start_run(
+        experiment_id=experiment(plan.app or plan.name),
+        run_name=title or f"{stage} {plan.name}",
+        nested=stage != "train",
+    ) as run:
         mlflow.log_params(plan.given)
         mlflow.set_tags(
             {
-                "stage": "train",
+                "stage": stage,
                 "model": plan.name,
                 "dataset": plan.dataset.name,
                 "dataset_version": plan.dataset.version,
                 "plan": plan.digest,
                 "sources": plan.sources,
                 "git_revision": git_revision(),
-                "python": platform.python_version(),
-                "processor": platform.processor() or platform.machine(),
-                **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "pytorch-lightning")},
+                **surroundings(),
             }
         )
         data = plan.dataset
@@ -48,6 +65,49 @@ def start_run(plan: TrainingPlan, folder: Path) -> str:
         mlflow.log_input(named, context="training")
     write(noted, run.info.run_id)
     return run.info.run_id
+
+
+def study_run(plan: TrainingPlan, folder: Path, stage: str, **told: str) -> str:
+    """The MLflow run of a study, such as a sweep: a new one, or the interrupted one. Its trainings lie below it."""
+    noted = folder / "run.txt"
+    if noted.exists() and active(noted.read_text(encoding="utf-8")):
+        return noted.read_text(encoding="utf-8")
+    with mlflow.start_run(experiment_id=experiment(plan.app or plan.name), run_name=f"{stage} {plan.name}") as run:
+        data = {"model": plan.name, "dataset": plan.dataset.name, "dataset_version": plan.dataset.version}
+        mlflow.set_tags({"stage": stage, "plan": plan.digest, "sources": plan.sources, **data, **told})
+    write(noted, run.info.run_id)
+    return run.info.run_id
+
+
+def surroundings() -> dict[str, str]:
+    """Beside data, parameters and sources, what the bytes of trained weights depend on."""
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "processor": processor(),
+        "threads": str(torch.get_num_threads()),
+        **{name: importlib.metadata.version(name) for name in ("torch", "torchvision", "pytorch-lightning")},
+    }
+
+
+def record(run: str) -> dict[str, str]:
+    """What the run of a training says of how it came about: for the version, which outlives its run."""
+    known = client().get_run(run).data.tags
+    return {name: known[name] for name in RECORDED if name in known}
+
+
+def processor() -> str:
+    """What trains here: the GPU's name, or the processor's, or its kind where nothing tells."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    with contextlib.suppress(OSError):
+        named = re.search(r"^model name\s*: *(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+        if named:
+            return named[1]
+    return platform.processor() or platform.machine()
 
 
 def active(run: str) -> bool:

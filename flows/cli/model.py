@@ -8,7 +8,7 @@ import typer
 from typer import Argument
 
 from flows.cli.group import Commands, add
-from flows.cli.output import MODEL, Json, answer, number, table
+from flows.cli.output import MODEL, Json, answer, loading, number, run, table
 
 HELD_OUT = ("accuracy", "macro_average_precision", "map_50", "map")  # of a model, in the list
 
@@ -68,8 +68,21 @@ def model_promote(
     answer({"champion": str(version), "why": sentence}, json, sentence)
 
 
+def model_rebuild(
+    model: Annotated[str, Argument(help="NAME/number.")],
+    json: Json = False,
+) -> None:
+    """Train a version again from its own record, and say whether the bytes come out the same. Registers nothing."""
+    loading()
+    from flows.rebuild import rebuild as flow
+
+    done = run(flow, model)
+    answer(done, json, done.sentence())
+
+
 COMMANDS: Commands = {
     "list": (model_list, ""),
     "show": (model_show, "roofs-detector@champion"),
     "promote": (model_promote, "roofs-detector/3"),
+    "rebuild": (model_rebuild, "roofs-detector/3"),
 }

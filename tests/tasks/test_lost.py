@@ -109,3 +109,19 @@ def test_a_run_of_a_killed_command_is_marked_as_crashed_and_no_other(prefect_sta
     assert set(changed) == {"killed", "child"}
     assert [path.name for path in (workspace / ".sightline/commands").iterdir()] == ["alive"]
     assert alive.poll() is None
+
+
+def test_the_process_of_a_commands_run_is_known_while_it_lives_and_no_other_is_taken_for_it(command, workspace):
+    alive, dead = command("alive"), command("dead")
+    assert lost.holder("alive").pid == alive.pid
+    dead.kill()
+    dead.wait()
+    assert lost.holder("dead") is None
+    assert lost.holder("nobody's") is None
+    said = workspace / ".sightline/commands/alive"
+    began = json.loads(said.read_text())["began"]
+    for other in ({"pid": alive.pid, "began": began - 60}, {"pid": alive.pid}, {"pid": 2**22 + 1, "began": began}):
+        said.write_text(json.dumps(other))
+        assert lost.holder("alive") is None
+    (said.parent / "free").write_text(json.dumps({"pid": alive.pid, "began": began}))
+    assert lost.holder("free") is None  # the process lives, and holds no lock on it

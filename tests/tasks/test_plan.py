@@ -10,7 +10,8 @@ from models.runtime.faults import Fault
 from tasks import plan as plans
 from tasks.data.commit import commit
 from tasks.data.store import heading
-from tasks.plan import TrainingPlan, default_name, pin, sources_digest
+from tasks.plan import TrainingPlan, default_name, pin, resolved, sources_digest
+from tasks.registry import Version
 
 VERSION = "0" * 32 + ".dir"
 
@@ -157,3 +158,42 @@ def test_no_such_dataset(workspace):
         pin("rofs")
     with pytest.raises(Fault, match=r"'old/roofs' cannot name a dataset"):
         pin("old/roofs")
+
+
+@pytest.fixture
+def roofs(monkeypatch):
+    """A registry with versions 1 and 2 of the model `roofs`, the second its champion."""
+
+    def resolve(reference: str) -> Version:
+        known = {"roofs/1": 1, "roofs/2": 2, "roofs": 2, "roofs@champion": 2}
+        if reference not in known:
+            raise Fault(f"there is no model {reference!r}. Registered: roofs.")
+        return Version(name="roofs", number=known[reference], logged_model=f"m-{known[reference]}")
+
+    monkeypatch.setattr(plans, "resolve", resolve)
+
+
+@pytest.mark.parametrize("reference", ["roofs", "roofs@champion", "roofs/2"])
+def test_a_version_that_a_parameter_names_is_its_number_for_good(roofs, reference):
+    given, named = resolved(DetectorParameters(weights=reference))
+    assert (given["weights"], named) == ("roofs/2", {"weights": "m-2"})
+
+
+@pytest.mark.parametrize("weights", ["none", "pretrained", "nowhere.safetensors", "start"])
+def test_what_names_no_version_stays(roofs, weights, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "start").write_bytes(b"a file")
+    given, named = resolved(DetectorParameters(weights=weights))
+    assert (given, named) == (DetectorParameters(weights=weights).model_dump(mode="json"), {})
+
+
+def test_a_version_that_is_not_there_is_told_with_the_parameter(roofs):
+    with pytest.raises(Fault, match=r"^weights: there is no model 'rofs'\. Registered: roofs\.$"):
+        resolved(DetectorParameters(weights="rofs"))
+
+
+def test_the_digest_changes_with_the_files_of_a_version(roofs):
+    given, named = resolved(DetectorParameters(weights="roofs/1"))
+    first = plan(given=given, versions=named).digest
+    assert plan(given=given, versions={"weights": "m-9"}).digest != first
+    assert plan(given=given, versions=named).digest == first
