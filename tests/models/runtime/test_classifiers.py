@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from torchvision.models import regnet
 
-from models.catalog import SIZES, TORCHVISION, template
+from models.catalog import template
 from models.runtime import networks
 from models.runtime.classifiers import at_size
 from models.runtime.networks import build, normalisation
+from models.torchvision_names import SIZES, TORCHVISION
 
 
 def smallest(name: str) -> int:
