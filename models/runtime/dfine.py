@@ -48,7 +48,8 @@ SMALL: dict[str, Any] = {
 class DFine(nn.Module):
     """The small D-FINE. It answers with one box a query and needs no suppression of boxes that overlap.
 
-    changed: what is otherwise than in D-FINE-S, in the words of transformers' `DFineConfig`.
+    changed: what is otherwise than in D-FINE-S, in the words of transformers' `DFineConfig`; under `hgnet`, of
+    its backbone, in those of `HGNetV2Config`.
     Raises Fault where transformers is not installed.
     """
 
@@ -58,7 +59,7 @@ class DFine(nn.Module):
         super().__init__()
         library = _library()
         given = SMALL | changed
-        backbone = library.HGNetV2Config(**(BACKBONE | given.pop("backbone", {})))
+        backbone = library.HGNetV2Config(**(BACKBONE | given.pop("hgnet", {})))
         config = library.DFineConfig(num_labels=concepts, backbone_config=backbone, **given)
         self.network = library.DFineForObjectDetection(config)
         # The decoder holds these two and uses them; the same tensors under a second name cannot be stored.

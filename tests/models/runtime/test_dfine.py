@@ -16,7 +16,7 @@ from models.runtime.rows import carried_over
 from models.stages import stages
 
 TINY = {
-    "backbone": {
+    "hgnet": {
         "stem_channels": [3, 8, 8],
         "stage_in_channels": [8, 16, 16, 16],
         "stage_mid_channels": [8, 8, 8, 8],
