@@ -38,13 +38,15 @@ class Template:
     """A named architecture of one model type.
 
     defaults: its own values for its type's parameters.  limits: (lowest, highest) where the architecture
-    takes less than the type's parameters allow.  extra: of the project's extras, the one it needs installed.
+    takes less than the type's parameters allow, or (lowest, highest, step).  anchors: whether boxes are told from
+    anchors, which can be fitted.  extra: of the project's extras, the one it needs installed.
     """
 
     type: str
     help: str
     defaults: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, tuple[float, float]] = field(default_factory=dict)
+    limits: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    anchors: bool = False
     extra: str = ""
 
 
@@ -67,8 +69,23 @@ COMMON: dict[str, Any] = {
     "cutmix": 0.0,
     "mosaic": 0.0,
     "layer_decay": 1.0,
+    "backbone_learning_rate": 1.0,
+    "clip_gradients": 10.0,
 }
 
+# Where torchvision's architecture leaves nothing of smaller pictures, or divides them into parts of one size.
+SIZES: dict[str, tuple[int, ...]] = {
+    "alexnet": (64, 1280),
+    "inception_v3": (96, 1280),
+    "maxvit_t": (224, 1120, 224),
+    "vit_h_14": (224, 1120, 224),
+}
+NOT_COMMERCIAL = ("regnet_y_128gf", "vit_h_14")  # their only pretrained weights: SWAG's, under CC-BY-NC 4.0
+
+# The packages of each of the project's extras that a registered version then needs too.
+EXTRAS = {"transformers": ("transformers",)}
+
+_SGD = {"optimizer": "sgd", "schedule": "steps", "warmup_steps": 500}
 _ATTENTION = {"optimizer": "adamw", "learning_rate": 3e-4, "warmup_steps": 500, "batch_size": 32}
 
 TEMPLATES = {
@@ -88,14 +105,20 @@ TEMPLATES = {
         "ResNet-50 (He 2015): the workhorse for photos, on a GPU.",
         {"batch_size": 64},
     ),
+    # The recipe's optimiser is LAMB (You 2019): Adam with decoupled decay, each layer's step scaled to the norm of its
+    # weights, for batches of thousands (A1's are of 2048). torch has none. At the batches of one device AdamW, which
+    # torch maintains, is its close equal, with warm-up and clipping against too large steps and a rate of its own.
     "resnet50_rsb_a1": Template(
         "visual-classifier",
         "ResNet-50 by the recipe A1 of 'ResNet strikes back' (Wightman 2021): the best of it, in long trainings.",
         {
             "batch_size": 64,
             "epochs": 200,
+            "optimizer": "adamw",
+            "learning_rate": 1e-3,
             "weight_decay": 0.01,
             "warmup_steps": 500,
+            "schedule": "cosine",
             "final_learning_rate": 0.001,
             "augmentation": "strong",
             "label_smoothing": 0.1,
@@ -135,18 +158,70 @@ TEMPLATES = {
         "SSDlite on MobileNetV3 (torchvision): small and fast; wants pretrained weights or much data.",
         {"image_size": 320, "batch_size": 16, "epochs": 100, "learning_rate": 1e-3},
         {"image_size": (320, 320)},
+        anchors=True,
+    ),
+    # Below, torchvision's own recipes, their rates scaled with the batch; where those take SGD, so does the template.
+    "ssd300_vgg16": Template(
+        "visual-detector",
+        "SSD on VGG-16 (Liu 2016; torchvision), at 320 pixels: the classic; wants pretrained weights.",
+        _SGD | {"image_size": 320, "batch_size": 16, "epochs": 120, "learning_rate": 1e-3, "weight_decay": 5e-4},
+        {"image_size": (320, 640)},
+        anchors=True,
+    ),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": Template(
+        "visual-detector",
+        "Faster R-CNN on MobileNetV3 (torchvision): two looks at each box, light enough for a CPU.",
+        _SGD | {"image_size": 320, "batch_size": 16, "epochs": 60, "learning_rate": 0.02, "weight_decay": 1e-4},
+        {"image_size": (128, 1280)},
+        anchors=True,
+    ),
+    "fasterrcnn_resnet50_fpn_v2": Template(
+        "visual-detector",
+        "Faster R-CNN on ResNet-50 (Li 2021; torchvision): exact, two looks at each box; wants a GPU.",
+        _SGD | {"image_size": 640, "batch_size": 8, "epochs": 40, "learning_rate": 0.01, "weight_decay": 1e-4},
+        {"image_size": (128, 1280)},
+        anchors=True,
+    ),
+    "retinanet_resnet50_fpn_v2": Template(
+        "visual-detector",
+        "RetinaNet on ResNet-50 (Zhang 2019; torchvision): exact in one look, for many small things; wants a GPU.",
+        {"image_size": 640, "batch_size": 8, "epochs": 40, "learning_rate": 1e-4, "warmup_steps": 500},
+        {"image_size": (128, 1280)},
+        anchors=True,
+    ),
+    "fcos_resnet50_fpn": Template(
+        "visual-detector",
+        "FCOS on ResNet-50 (Tian 2019; torchvision): one look, without anchors; wants a GPU.",
+        _SGD | {"image_size": 640, "batch_size": 8, "epochs": 40, "learning_rate": 5e-3, "weight_decay": 1e-4},
+        {"image_size": (128, 1280)},
+    ),
+    "dfine_small": Template(
+        "visual-detector",
+        "D-FINE-S (Peng 2024; transformers): a real-time transformer, the most exact here; pretrained, on a GPU.",
+        {
+            "image_size": 640,
+            "batch_size": 16,
+            "epochs": 100,
+            "learning_rate": 2e-4,
+            "backbone_learning_rate": 0.5,
+            "weight_decay": 1e-4,
+            "warmup_steps": 500,
+            "clip_gradients": 0.1,
+        },
+        {"image_size": (256, 1280)},
+        extra="transformers",
     ),
 }
 
 # What people who come from the hosted platform ask for, and what does that job here.
 SUCCESSORS = {
-    "MMDetection_SSD": "ssdlite320_mobilenet_v3_large",
+    "MMDetection_SSD": "ssd300_vgg16",
     "MMDetection_YoloF": "fcos_light",
-    "MMDetection_FasterRCNN": "fcos_light",
-    "MMDetection_AdvancedConfig": "fcos_light",
-    "Clarifai_InceptionV2": "fcos_light",
-    "Clarifai_InceptionV4": "fcos_light",
-    "detection_msc10": "fcos_light",
+    "MMDetection_FasterRCNN": "fasterrcnn_resnet50_fpn_v2",
+    "MMDetection_AdvancedConfig": "dfine_small",
+    "Clarifai_InceptionV2": "retinanet_resnet50_fpn_v2",
+    "Clarifai_InceptionV4": "retinanet_resnet50_fpn_v2",
+    "detection_msc10": "retinanet_resnet50_fpn_v2",
     "MMClassification_ResNet_50_RSB_A1": "resnet50_rsb_a1",
     "MMClassification_ResNet_50": "resnet50",
     "MMClassification_EfficientNet": "efficientnet_b0",
@@ -154,6 +229,12 @@ SUCCESSORS = {
     "Clarifai_ResNext": "resnet50",
     "Clarifai_InceptionBatchNorm": "resnet18",
     "Clarifai_InceptionTransferEmbedNorm": "resnet18",
+    "classification_basemodel_v1": "resnet50",
+    "classification_cifar10_v1": "resnet_light",
+    "classification_inception_general_v1_3_transfer_embednorm": "resnet18",
+    "Clarifai_ResNet_AngularMargin": "angular_margin",
+    "classification_angular_margin_embed": "angular_margin",
+    "classification_basemodel_v1_embed": "angular_margin",
 }
 
 
@@ -165,7 +246,10 @@ def template(name: str) -> Template:
     if name in TEMPLATES:
         return TEMPLATES[name]
     if name in TORCHVISION:
-        return Template("visual-classifier", f"torchvision's {name}, with defaults for no network in particular.")
+        help = f"torchvision's {name}, with defaults for no network in particular."
+        if name in NOT_COMMERCIAL:
+            help += " Its pretrained weights are not for commercial use (CC-BY-NC 4.0)."
+        return Template("visual-classifier", help, limits={"image_size": SIZES[name]} if name in SIZES else {})
     if name in SUCCESSORS:
         raise Fault(f"template {name!r} is the hosted platform's. Use {SUCCESSORS[name]!r} instead.")
     raise Fault(f"there is no template {name!r}. {choices(name, every())}")
@@ -189,3 +273,8 @@ def default(name: str, parameter: str) -> Any:
     """A template's value for a parameter that is not given."""
     own = template(name).defaults
     return own[parameter] if parameter in own else COMMON[parameter]
+
+
+def libraries(name: str) -> tuple[str, ...]:
+    """What a template's network needs installed to answer, beside torch and torchvision: names of packages."""
+    return EXTRAS.get(template(name).extra, ())

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from models.runtime.light import STRIDES, Raw
-from models.runtime.ssdlite import SSDLite
+from models.runtime.light import STRIDES, LightDetector, Raw
 
 CELLS_PER_BOX = 10
 SCORE_POWER, OVERLAP_POWER = 0.5, 4.0
@@ -36,24 +35,26 @@ class Assigned(NamedTuple):
     answers: Tensor
 
 
-def detection_losses(network: nn.Module, images: Tensor, targets: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def detection_losses(
+    network: nn.Module, images: Tensor, targets: list[dict[str, Tensor]], weights: Tensor | None = None
+) -> dict[str, Tensor]:
     """The losses to add up for one batch, by name.
 
     images: (N, 3, H, W) normalised.  targets: for each image `boxes` (n, 4) xyxy in its pixels and `labels`
-    (n,) int64; n may be 0.
+    (n,) int64; n may be 0.  weights: (C,) of each concept, for a `LightDetector` alone.
     """
-    if isinstance(network, SSDLite):
-        return network.losses(images, targets)
+    if not isinstance(network, LightDetector):
+        return network.losses(images, targets)  # type: ignore[operator]
     raw = network(images)
-    return light_losses(raw, assign(raw, *_padded(targets, raw.logits.device)))
+    return light_losses(raw, assign(raw, *_padded(targets, raw.logits.device)), weights)
 
 
-def light_losses(raw: Raw, assigned: Assigned) -> dict[str, Tensor]:
+def light_losses(raw: Raw, assigned: Assigned, weights: Tensor | None = None) -> dict[str, Tensor]:
     """Three losses, each per cell that answers or per unit of its score.
 
     object: quality focal loss.  concept: cross-entropy of cells that answer, apart from the first, so that it
     teaches from the first step on. (Digit scenes, 300 steps, one run each: mAP@50 .325 with one sigmoid a
-    concept, .373 so, mAP .219 and .218; then .430 and .274 with RAISE at 0.5 in place of 1.)
+    concept, .373 so, mAP .219 and .218; then .430 and .274 with RAISE at 0.5 in place of 1.) Weighed by `weights`.
     box: 1 - GIoU, weighted by the score to learn.
     """
     total = assigned.scores.sum().clamp(min=1.0)
@@ -62,7 +63,7 @@ def light_losses(raw: Raw, assigned: Assigned) -> dict[str, Tensor]:
     answers = assigned.answers
     weight = assigned.scores[answers]
     apart = 1 - overlap(raw.boxes[answers], assigned.boxes[answers], generalised=True)
-    named = F.cross_entropy(raw.logits[answers], assigned.labels[answers], reduction="none")
+    named = F.cross_entropy(raw.logits[answers], assigned.labels[answers], weights, reduction="none")
     return {
         "object": OBJECT_WEIGHT * (off * each).sum() / total,
         "concept": CONCEPT_WEIGHT * named.sum() / max(1, len(named)),

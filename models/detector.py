@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from torchmetrics.detection import MeanAveragePrecision
 from models.detection_loss import detection_losses
 from models.learner import Learner
 from models.parameters import DetectorParameters
+from models.runtime.light import LightDetector
 from models.runtime.predictor import FLOOR
 
 Targets = list[dict[str, Tensor]]
@@ -24,20 +26,25 @@ class Detector(Learner):
 
     monitored = "val_map_50"
     given: DetectorParameters
+    weights: Tensor | None
 
-    def __init__(self, given: DetectorParameters, concepts: Sequence[str]) -> None:
-        super().__init__(given, concepts)
-        self.metric = MeanAveragePrecision(iou_thresholds=[0.5])
+    def __init__(self, given: DetectorParameters, concepts: Sequence[str], **start: Any) -> None:
+        super().__init__(given, concepts, **start)
+        self.register_buffer("weights", None, persistent=False)
+        # Every process of a training measures on all of the split: nothing is to be put together.
+        self.metric = MeanAveragePrecision(iou_thresholds=[0.5], sync_on_compute=False)
         self.metric.warn_on_many_detections = False
 
-    def training_step(self, batch: tuple[Tensor, Targets], _: int) -> Tensor:
+    def weigh(self, weights: Tensor) -> None:
+        if not isinstance(self.network, LightDetector):  # torchvision's networks make their losses themselves
+            super().weigh(weights)
+        self.weights = weights.to(self.device)
+
+    def training_step(self, batch: tuple[Tensor, Targets], _: int) -> dict[str, Tensor]:
         images, targets = batch
-        losses = detection_losses(self.network, self.seen(images), targets)
-        total = torch.stack(list(losses.values())).sum()
+        losses = detection_losses(self.network, self.seen(images), targets, self.weights)
         named = {f"train_{name}": value.detach() for name, value in losses.items()}
-        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(images))
-        self.log("train_loss", total, on_step=False, on_epoch=True, batch_size=len(images), prog_bar=True)
-        return total
+        return {"loss": torch.stack(list(losses.values())).sum()} | named
 
     def validation_step(self, batch: tuple[Tensor, Targets], _: int) -> None:
         images, targets = batch
@@ -49,4 +56,4 @@ class Detector(Learner):
     def on_validation_epoch_end(self) -> None:
         score = self.metric.compute()["map_50"].clamp(min=0)  # -1 where the split holds no box
         self.metric.reset()
-        self.log(self.monitored, score, prog_bar=True)
+        self.log(self.monitored, score, prog_bar=True, logger=False)

@@ -31,6 +31,14 @@ def span(field: dict[str, Any]) -> str:
     return "" if first == "None " and last == "to None" else first + last
 
 
+def reach(limits: tuple[int, ...]) -> str:
+    """A template's limits in words: `64 to 1280`, `320 alone`, `224 to 1120 in steps of 224`."""
+    low, high, *step = limits
+    if low == high:
+        return f"{low} alone"
+    return f"{low} to {high}" + (f" in steps of {step[0]}" if step else "")
+
+
 def say_ranges(schema: dict[str, Any]) -> None:
     """Put each field's range into its help: the forms of the Prefect UI check ranges but do not show them."""
     for field in schema["properties"].values():

@@ -6,14 +6,16 @@ value depends on the architecture takes the template's own when it is not given.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from models.catalog import TEMPLATES, every, template
-from models.fields import by_template, one_of, say_ranges, sentence
+from models.fields import by_template, one_of, reach, say_ranges, sentence
 from models.runtime.faults import Fault, choices
 
+NAMED = ("none", "pretrained")  # what a training can start from beside files and versions
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 
 
@@ -28,6 +30,11 @@ class Parameters(BaseModel):
     """Learn these alone, as if the dataset had no others. Empty: all."""
     seed: Seed = 0
     """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What beside the template the builder of its network needs (`networks.build`, `Card.network`)."""
+        return {}
 
     @model_validator(mode="before")
     @classmethod
@@ -46,10 +53,11 @@ class Parameters(BaseModel):
     def _within_limits(cls, value: Any, info: ValidationInfo) -> Any:
         chosen = info.data.get("template")  # the first field, so it is known here, unless it is at fault itself
         limits = template(chosen).limits if chosen else {}
-        low, high = limits.get(str(info.field_name), (value, value))
-        if not low <= value <= high:
-            span = f"{low} to {high}" if low != high else f"{low} alone"
-            raise ValueError(f"{info.field_name}: {chosen} takes {span}, got {value}")
+        if limits.get(str(info.field_name)):
+            low, high, *step = limits[str(info.field_name)]
+            if not low <= value <= high or (step and value % step[0]):
+                allowed = reach(limits[str(info.field_name)])
+                raise ValueError(f"{info.field_name}: {chosen} takes {allowed}, got {value}")
         return value
 
 
@@ -74,19 +82,19 @@ class NetworkParameters(Parameters):
     """At its highest, after the warm-up."""
     final_learning_rate: float = by_template("final_learning_rate", ge=0, le=1)
     """What the cosine ends at, as a share of the learning rate."""
-    backbone_learning_rate: float = Field(1.0, ge=0, le=1)
+    backbone_learning_rate: float = by_template("backbone_learning_rate", ge=0, le=1)
     """Share of the learning rate for all but the head: below 1 where it starts from good weights."""
     layer_decay: float = by_template("layer_decay", gt=0, le=1)
     """Each stage learns at this share of the rate of the one after it; 1: all alike."""
     frozen_stages: int = Field(0, ge=0, le=6)
-    """So many stages of the backbone, the first ones, stay as they start; batch-norm too."""
+    """So many stages of the backbone, the first ones (the stem is one), stay as they start; batch-norm too."""
     weight_decay: float = by_template("weight_decay", ge=0, le=1)
     """Pulls weights (not biases, nor norms) towards zero."""
     warmup_steps: int = by_template("warmup_steps", ge=0, le=100_000)
     """Steps in which the learning rate rises from near 0; at most a quarter of the training."""
     schedule: Literal["cosine", "steps", "constant"] = by_template("schedule")
     """After the warm-up: a cosine down to its end, a tenth at 2/3 and 8/9 of the way, or flat."""
-    clip_gradients: float = Field(10.0, ge=0, le=1000)
+    clip_gradients: float = by_template("clip_gradients", ge=0, le=1000)
     """Largest norm of all gradients together; 0: any."""
     ema_decay: float = Field(0.998, ge=0, lt=1)
     """Of the moving average of the weights, which is what is measured and kept; 0: the weights themselves."""
@@ -99,7 +107,7 @@ class NetworkParameters(Parameters):
     splits: Literal["train", "train+val"] = "train"
     """What is learned from. train+val: nothing is left to pick the epoch by, so the last weights are kept."""
     weights: str = "none"
-    """Start from `none`, `pretrained` (torchvision's, online), a .safetensors file or a version (`roofs/3`)."""
+    """Start from `none`, `pretrained` (the library's, online), a .safetensors file or a version (`roofs/3`)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of the arithmetic in training. auto: bfloat16 where the processor has it (up to twice as fast), else float32."""
     early_stopping_epochs: int = Field(0, ge=0, le=1000)
@@ -150,6 +158,15 @@ class DetectorParameters(NetworkParameters):
     max_detections: int = Field(100, ge=1, le=1000)
     """At most so many boxes a picture."""
 
+    @field_validator("fit_anchors")
+    @classmethod
+    def _has_anchors(cls, wanted: bool, info: ValidationInfo) -> bool:
+        chosen = info.data.get("template")
+        if wanted and chosen and not template(chosen).anchors:
+            have = [name for name, entry in TEMPLATES.items() if entry.anchors]
+            raise ValueError(f"fit_anchors: {chosen} has no anchors. {choices('', have, 'These have')}")
+        return wanted
+
 
 BY_TYPE: dict[str, type[Parameters]] = {kind.type: kind for kind in (ClassifierParameters, DetectorParameters)}
 
@@ -169,3 +186,8 @@ def parameters(given: dict[str, Any], where: str = "parameters") -> Parameters:
         entries = [entry for entry in error.errors() if entry["type"] != "default_factory_not_called"]
         faults = [sentence(kind, entry) for entry in entries]
         raise Fault(f"{where}: " + "; ".join(faults)) from None
+
+
+def is_version(weights: str) -> bool:
+    """Whether a parameter `weights` means a registered version: no word of its own, and no file."""
+    return weights not in NAMED and not weights.endswith(".safetensors") and not Path(weights).is_file()

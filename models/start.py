@@ -1,38 +1,79 @@
-"""Where a training starts from: nothing, torchvision's weights, or a file."""
+"""Where a training starts from: nothing, a library's weights, a file, or a registered version."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
-from models.parameters import Parameters
+from models.parameters import NAMED, NetworkParameters, is_version
 from models.runtime import networks
+from models.runtime.card import Card
 from models.runtime.faults import Fault
+from models.runtime.rows import carried_over
 
 
-def network_for(parameters: Parameters, concepts: int) -> nn.Module:
-    """The network of the template with the weights asked for.
+def network_for(
+    parameters: NetworkParameters,
+    concepts: Sequence[str],
+    options: dict[str, Any] | None = None,
+    start: Path | None = None,
+) -> nn.Module:
+    """The network of the template, with the weights asked for.
 
+    options: what its builder needs beside, such as fitted anchors (`options_for`); None: what the parameters say.
+    start: where `weights` means a registered version, the folder with its weights and card. What it knows of these
+    concepts is kept by their names, in whatever order; concepts that it does not know are added to its heads.
     Of a file, what fits by name and shape is taken, so that other concepts can be learned from there.
-    Raises Fault when the file cannot be read or nothing in it fits.
+    Raises Fault when the file cannot be read or nothing in it fits, and when the version is of another template.
     """
     torch.manual_seed(parameters.seed)  # what is drawn at the start depends on the seed alone
-    named = parameters.weights in ("none", "pretrained")
-    start = parameters.weights if named else "none"
-    network = networks.build(parameters.template, concepts, start, parameters.image_size)
-    if not named:
-        _take(network, Path(parameters.weights), parameters.template)
+    weights = parameters.weights
+    named = weights if weights in NAMED else "none"
+    known = parameters.network_options if options is None else options
+    network = networks.build(parameters.template, len(concepts), named, parameters.image_size, known)
+    if start is not None:
+        _carry_on(network, start, parameters, concepts)
+    elif is_version(weights):
+        raise Fault(f"weights: {weights} is neither a .safetensors file nor the folder of a version")
+    elif weights not in NAMED:
+        _take(network, Path(weights), parameters.template)
     return network.to(memory_format=torch.channels_last)
 
 
+def options_for(parameters: NetworkParameters, start: Path | None = None) -> dict[str, Any]:
+    """What the builder of its network needs: of the version it starts from (`Card.network`), then of the parameters."""
+    earlier = Card.read(start / "card.json").network if start else {}
+    return {**earlier, **parameters.network_options}
+
+
+def _carry_on(network: nn.Module, start: Path, parameters: NetworkParameters, concepts: Sequence[str]) -> None:
+    card = Card.read(start / "card.json")
+    if card.template != parameters.template:
+        raise Fault(
+            f"weights: {parameters.weights} is a {card.template}, and {parameters.template} is to be trained. "
+            f"Set template: {card.template}, or start from other weights."
+        )
+    stored = _read(start / "weights.safetensors")
+    layout: Any = getattr(network, "concept_rows", {})
+    taken = carried_over(network.state_dict(), concepts, stored, card.concepts, layout)
+    if not taken:
+        raise Fault(f"weights: nothing of {parameters.weights} fits the network that is to be trained")
+    network.load_state_dict(taken, strict=False)
+
+
 def _take(network: nn.Module, path: Path, template: str) -> None:
+    if not networks.copy_fitting(network, _read(path)):
+        raise Fault(f"weights: nothing in {path} fits {template}. Is it a file of another template?")
+
+
+def _read(path: Path) -> dict[str, Tensor]:
     try:
-        stored = load_file(path)
+        return load_file(path)
     except (OSError, SafetensorError) as error:
         raise Fault(f"weights: {path} cannot be read as safetensors ({error})") from None
-    if not networks.copy_fitting(network, stored):
-        raise Fault(f"weights: nothing in {path} fits {template}. Is it a file of another template?")

@@ -2,159 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import os
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import pytorch_lightning as pl
-import safetensors.torch
 import torch
-from pytorch_lightning.callbacks import Callback, Checkpoint, EarlyStopping, TQDMProgressBar, WeightAveraging
-from pytorch_lightning.plugins.io import TorchCheckpointIO
-from torch.utils.data import DataLoader
+from pytorch_lightning.callbacks import Callback, EarlyStopping, TQDMProgressBar
 
+from models.averaging import BestAverage
+from models.checkpoints import DurableCheckpoints, Latest, SeededSteps, sweep
+from models.history import History
 from models.learner import Learner
-from models.parameters import Parameters
-from models.runtime.faults import Fault
+from models.parameters import NetworkParameters
+from models.progress import Progress
+from models.runtime.faults import Fault, choices
 
 VALIDATIONS = 20  # about so many a training: enough for a curve, cheap enough for a detector
-SAVE_SECONDS = 30  # at most so much work is lost to an interruption, an epoch aside
-EMA_DECAY = 0.998
 
 
-class BestAverage(WeightAveraging):
-    """An exponential moving average of the weights; the one that validates best is kept in `best.safetensors`.
+class Patience(EarlyStopping):
+    """Stops when a metric has not improved for some epochs; and stops again when resumed behind that point."""
 
-    The decay warms up as min(EMA_DECAY, (1 + n) / (10 + n)), so that a short training is not held back
-    by its random start (the rule of TensorFlow's ExponentialMovingAverage).
-    """
-
-    def __init__(self, path: Path, monitored: str) -> None:
-        super().__init__(multi_avg_fn=self._average)
-        self.path, self.monitored, self.best = path, monitored, -1.0
-
-    @staticmethod
-    @torch.no_grad()
-    def _average(averaged: Iterable[torch.Tensor], current: Iterable[torch.Tensor], count: Any) -> None:
-        """torch hands over one dtype at a time; counters (of batch-norm) are copied."""
-        decay = min(EMA_DECAY, (1 + int(count)) / (10 + int(count)))
-        old, new = list(averaged), list(current)
-        if old[0].dtype.is_floating_point:
-            torch._foreach_lerp_(old, new, 1 - decay)
-        else:
-            torch._foreach_copy_(old, new)
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        score = float(trainer.callback_metrics[self.monitored])
-        if self._average_model is None or score < self.best:  # of equals the later: it has seen more
-            return
-        self.best = score
-        weights = self._average_model.module.network.state_dict()  # type: ignore[union-attr]
-        whole = {name: tensor.contiguous().cpu() for name, tensor in weights.items()}
-        write_durably(self.path, lambda file: file.write(safetensors.torch.save(whole)))
-
-    def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | {"best": self.best}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        super().load_state_dict(state_dict)
-        self.best = state_dict["best"]
-
-
-class Latest(Checkpoint):
-    """`last.ckpt` at the end of an epoch, when the one before is SAVE_SECONDS old: what a resumed run goes on from."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.saved = path, time.monotonic()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if time.monotonic() - self.saved >= SAVE_SECONDS:
-            trainer.save_checkpoint(self.path)
-            self.saved = time.monotonic()
-
-
-class SeededSteps(Callback):
-    """Whatever a step draws depends on the seed and its number alone, not on what was drawn before it was resumed."""
-
-    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, *_: Any) -> None:
-        torch.manual_seed(module.given.seed * 1_000_003 + trainer.global_step)
-
-
-class History(Callback):
-    """A row an epoch (epoch, step, learning rate, seconds, every metric measured in it), also in `history.jsonl`.
-
-    The rows are part of each checkpoint: a resumed training goes on with those of the epochs it goes on from.
-    """
-
-    def __init__(
-        self, path: Path, say: Callable[[str], object], watch: Callable[[dict[str, Any]], object] = bool
-    ) -> None:
-        self.path, self.say, self.watch, self.began = path, say, watch, time.monotonic()
-        self.rows: list[dict[str, Any]] = []
-        self.validated = -1  # the last epoch that was
-
-    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.validated = trainer.current_epoch
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
-        measured = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        if not math.isfinite(measured["train_loss"]):
-            raise Fault(
-                f"the training diverged: its loss is {measured['train_loss']} in epoch {trainer.current_epoch}. "
-                f"Set a learning_rate below {module.given.learning_rate:g}, or more warmup_steps."
-            )
-        # Lightning keeps the last validation's metrics: they are none of an epoch without a validation.
-        stale = self.validated != trainer.current_epoch
-        row = {name: value for name, value in measured.items() if not (stale and name.startswith("val_"))}
-        row |= {"epoch": trainer.current_epoch, "step": trainer.global_step}
-        row |= {"learning_rate": trainer.optimizers[0].param_groups[0]["lr"]}
-        row |= {"seconds": round(time.monotonic() - self.began, 1)}
-        self.rows.append(row)
-        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
-        write_durably(self.path, lambda file: file.write(lines.encode()))
-        if not stale:
-            done = f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: {module.monitored}"
-            self.say(f"{done} {row[module.monitored]:.4f}, loss {row['train_loss']:.4f}, {row['seconds']:.0f} s so far")
-        self.watch(row)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.rows = list(state_dict["rows"])
-        self.began = time.monotonic() - self.rows[-1]["seconds"]
-
-
-class DurableCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are either whole or not there."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        write_durably(Path(path), lambda file: torch.save(checkpoint, file))
-
-
-def write_durably(path: Path, write: Callable[[BinaryIO], Any]) -> None:
-    """Written beside, flushed to the disk, renamed: after a `kill -9` the file is the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with beside.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        trainer.should_stop = trainer.should_stop or self.wait_count >= self.patience
 
 
 def fit(
     module: Learner,
-    train: DataLoader,
-    val: DataLoader,
-    parameters: Parameters,
+    train: Any,
+    val: Iterable[Any] | None,
+    parameters: NetworkParameters,
     folder: Path,
     logger: Any = False,
     say: Callable[[str], object] = str,
@@ -162,40 +44,65 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train; leaves the weights with the best validation metric in `best.safetensors` in `folder`.
 
-    say: is told how far it is, at each validation. watch: is given each row of the history, and
-    may raise. An interrupted training goes on from the `last.ckpt` in `folder`.
-    Answers the history, one dict an epoch. Raises Fault when the loss is no number any more.
+    train: `tasks.data.loading.Batches`, so that an interrupted training can go on in the middle of an epoch.
+    val: batches to measure on; None: the last weights are kept.  say: is told how far it is, at each validation.
+    watch: is given each row of the history, and may raise. An interrupted training goes on from the `last.ckpt` in
+    `folder`. In each process of several (`torchrun`) it takes part in the one training, and the first of them alone
+    writes.
+    Answers the history, one dict an epoch. Raises Fault when the loss is no number any more, and for an
+    early_stopping_metric that there is not.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    stopping = _stopping(module, parameters, val is not None)
     _quiet()
+    if int(os.environ.get("RANK", 0)) == 0:
+        sweep(folder)
     last = folder / "last.ckpt"
-    history = History(folder / "history.jsonl", say, watch)
-    trainer = _trainer(module, parameters, folder, history, logger)
+    progress = Progress(folder / "progress.json", say)
+    history = History(folder / "history.jsonl", progress, say, watch)
+    callbacks = [
+        BestAverage(folder / "best.safetensors", module.monitored if val is not None else "", parameters.ema_decay),
+        SeededSteps(),
+        history,
+        *stopping,
+        progress,  # behind all that works after a step, so that none of it counts as waiting for data
+        Latest(last, train),
+    ]
+    trainer = _trainer(parameters, folder, callbacks, logger)
     trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     return history.rows
 
 
-def _trainer(module: Learner, parameters: Parameters, folder: Path, history: History, logger: Any) -> pl.Trainer:
-    every = _validate_every(parameters.epochs)
-    callbacks: list[Callback] = [
-        BestAverage(folder / "best.safetensors", module.monitored),
-        SeededSteps(),
-        history,
-        Latest(folder / "last.ckpt"),
-    ]
-    if parameters.early_stopping_epochs:
-        patience = max(1, parameters.early_stopping_epochs // every)
-        callbacks.append(EarlyStopping(module.monitored, mode="max", patience=patience))
+def _stopping(module: Learner, parameters: NetworkParameters, measured: bool) -> list[Callback]:
+    """Early stopping, where it is asked for. Raises Fault where the metric that it goes by does not exist."""
+    if not parameters.early_stopping_epochs:
+        return []
+    if not measured:
+        raise Fault("early_stopping_epochs: with splits train+val nothing is measured that it could go by. Set it to 0")
+    metric = parameters.early_stopping_metric or module.monitored
+    if metric not in module.measures:
+        known = choices(metric, module.measures, f"A {type(module).__name__.lower()} measures")
+        raise Fault(f"early_stopping_metric: there is no {metric!r}. {known}")
+    patience = max(1, parameters.early_stopping_epochs // _validate_every(parameters.epochs))
+    mode = "min" if metric.endswith("loss") else "max"
+    return [Patience(metric, mode=mode, patience=patience, check_on_train_epoch_end=False)]
+
+
+def _trainer(parameters: NetworkParameters, folder: Path, callbacks: list[Callback], logger: Any) -> pl.Trainer:
     interactive = sys.stderr.isatty()
     if interactive:
         callbacks.append(TQDMProgressBar(leave=False))
+    world, here = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     return pl.Trainer(
         default_root_dir=folder,
         max_epochs=parameters.epochs,
         accelerator="auto",
-        devices=1,
+        devices=here,
+        num_nodes=world // here,
+        strategy="ddp" if world > 1 else "auto",
+        use_distributed_sampler=False,  # `Batches` deals out the pictures
         precision=lightning_precision(parameters.precision),
-        check_val_every_n_epoch=every,
+        check_val_every_n_epoch=_validate_every(parameters.epochs),
         num_sanity_val_steps=0,
         callbacks=callbacks,
         plugins=[DurableCheckpoints()],

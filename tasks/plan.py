@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
-from models.parameters import Parameters, parameters
+from models.parameters import Parameters, is_version, parameters
 from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.version import folder_version, verify
@@ -26,7 +26,6 @@ SOURCES = (
     "tasks/data/annotations.py",
 )
 VERSIONS = ("weights", "embedder")  # parameters that may name a registered version
-STARTS = ("", "none", "pretrained")  # what else `weights` may say, beside a file
 LONGEST = 200  # bytes of a model's name: files and folders are called after it, with a number or a date behind
 
 
@@ -127,8 +126,8 @@ def resolved(parameters: Parameters) -> tuple[dict[str, Any], dict[str, str]]:
     """
     given, ids = parameters.model_dump(mode="json"), {}
     for name in VERSIONS:
-        reference = str(given.get(name) or "")
-        if reference in STARTS or reference.endswith(".safetensors") or Path(reference).is_file():
+        reference = given.get(name) or "none"
+        if not is_version(reference):
             continue
         try:
             version = resolve(reference)

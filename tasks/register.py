@@ -21,14 +21,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
 
-from models.parameters import ClassifierParameters, DetectorParameters
+from models.catalog import libraries
+from models.parameters import ClassifierParameters, DetectorParameters, is_version
 from models.runtime import networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from models.runtime.predictor import Predictor
 from tasks.answers import in_our_words
-from tasks.artifacts import artifacts_at
+from tasks.artifacts import artifacts_at, trained_on
 from tasks.data.dataset import Dataset
 from tasks.estimate import samples
 from tasks.metrics.detection import best_threshold
@@ -84,7 +85,10 @@ def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -
         dataset_version=plan.dataset.version,
         parameters=given.model_dump(mode="json"),
     ).with_(**_answering(given))
-    network = networks.build(card.template, len(card.concepts), image_size=card.image_size)
+    decided = Path(checkpoint.weights).with_name("card.json")  # what of the card the training itself decided
+    if decided.is_file():
+        card = card.with_(**json.loads(decided.read_text(encoding="utf-8")))
+    network = networks.build(card.template, len(card.concepts), image_size=card.image_size, options=card.network)
     network.load_state_dict(load_file(checkpoint.weights))
     if plan.type != "visual-detector":
         return Predictor(network, card)
@@ -102,6 +106,8 @@ def _answering(given) -> dict:
 
 def started_from(plan: TrainingPlan) -> frozenset[str]:
     """sha256 of the images that the weights it started from were learned from, where those are a version's."""
+    if is_version(plan.parameters.weights):
+        return trained_on(resolve(plan.parameters.weights))
     beside = Path(plan.parameters.weights).with_name("trained_on.txt")
     return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
 
@@ -153,7 +159,9 @@ def _log(plan: TrainingPlan, checkpoint: Checkpoint, folder: Path, card: Card) -
             python_model=str(Path(__file__).with_name("pyfunc.py")),
             artifacts={"version": str(folder)},
             signature=signature(card),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+            pip_requirements=[
+                f"{name}=={importlib.metadata.version(name)}" for name in (*REQUIREMENTS, *libraries(card.template))
+            ],
             metadata={"sightline": ports(card)},
             tags={"plan": plan.digest},
         )

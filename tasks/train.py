@@ -13,14 +13,15 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
-from models.parameters import ClassifierParameters, Parameters
+from models.parameters import ClassifierParameters, Parameters, is_version
 from models.runtime.faults import Fault
+from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
 from tasks.estimate import estimate
 from tasks.files import alone_at, write
 from tasks.page import log, show
 from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, resolved, sources_digest
-from tasks.registry import trained
+from tasks.registry import resolve, trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
 
@@ -158,7 +159,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
         mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
         logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-        history, monitored = learn(dataset, given, folder, logger, log)
+        history, monitored = learn(dataset, given, folder, logger, log, start=start_of(given.weights))
         best = max(row[monitored] for row in history if monitored in row)
         mlflow.log_metrics({"best_" + monitored: best, "seconds": time.monotonic() - began})
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
@@ -172,6 +173,14 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
         epochs=len(history),
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def start_of(weights: str) -> Path | None:
+    """The folder of the registered version that a parameter `weights` names; None where it names none.
+
+    Raises Fault when the registry holds no such version, or its files are gone.
+    """
+    return artifacts(resolve(weights)) if is_version(weights) else None
 
 
 def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:

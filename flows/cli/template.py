@@ -50,6 +50,7 @@ def list_templates(
 def show_template(name: Annotated[str, Argument(help="A template's name.")], json: Json = False) -> None:
     """Every parameter of a template, with its range and a line of help: a train.yaml to start from."""
     from models.catalog import template
+    from models.fields import reach
     from models.parameters import BY_TYPE
 
     entry = template(name)
@@ -64,7 +65,7 @@ def show_template(name: Annotated[str, Argument(help="A template's name.")], jso
     say("parameters:")
     for key, value in defaults.items():
         limits = entry.limits.get(key)
-        own = f" {name} takes {limits[0]} to {limits[1]}." if limits else ""
+        own = f" {name} takes {reach(limits)}." if limits else ""
         say(f"  # {_help(schema[key])}{own}")
         say(f"  {key}: {yaml.safe_dump(value).splitlines()[0]}")
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from torch import Tensor, nn
 from torchvision import models
+from torchvision.models.vision_transformer import interpolate_embeddings
 
 from .light import LightResNet
+from .rows import Rows
 
 SMALL = 64  # pixels; below, ResNet's own stem would leave a last map of 1 or 2 cells a side
 
@@ -18,10 +20,17 @@ class Classifier(nn.Module):
     backbone: anything that ends in vectors (N, size).
     """
 
+    trunk = "backbone"
+
     def __init__(self, backbone: nn.Module, size: int, concepts: int) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = nn.Linear(size, concepts)
+
+    @property
+    def concept_rows(self) -> dict[str, Rows]:
+        """The tensors with a row a concept."""
+        return {"head.weight": Rows(), "head.bias": Rows()}
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, size) float vectors, as the head sees them."""
@@ -49,14 +58,31 @@ def torchvision(name: str, concepts: int, image_size: int) -> Classifier:
 def _options(name: str, image_size: int) -> dict[str, Any]:
     if name.startswith("vit_"):
         return {"image_size": image_size}
+    if name.startswith("maxvit"):
+        return {"input_size": (image_size, image_size)}
     if name in ("googlenet", "inception_v3"):
-        return {"aux_logits": False, "init_weights": True}
+        return {"aux_logits": False, "init_weights": True}  # not to choose makes them warn
     return {}
 
 
 def _behead(network: nn.Module) -> int:
     """Put nothing in the place of the last linear layer, and answer how long the vectors are that went into it."""
-    last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
-    size = network.get_submodule(last).in_features
-    network.set_submodule(last, nn.Identity())
+    if isinstance(network, models.SqueezeNet):  # has none: a 1×1 convolution makes its logits, which are averaged
+        size = network.classifier[1].in_channels  # type: ignore[union-attr]
+        network.classifier = nn.AdaptiveAvgPool2d(1)
+    else:
+        last = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+        size = network.get_submodule(last).in_features  # type: ignore[assignment]
+        network.set_submodule(last, nn.Identity())
     return int(size)  # type: ignore[arg-type]
+
+
+def at_size(name: str, state: dict[str, Tensor], image_size: int) -> dict[str, Tensor]:
+    """torchvision's weights as its network of that name wants them for pictures of that side.
+
+    A vision transformer's place codes are interpolated to the new grid of patches (Dosovitskiy 2020, §3.2).
+    """
+    if not name.startswith("vit_"):
+        return state
+    patch = state["conv_proj.weight"].shape[-1]
+    return dict(interpolate_embeddings(image_size, patch, dict(state)))  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .boxes import Found, centres, from_distances, surest
+from .rows import Rows
 
 STRIDES = (8, 16, 32)
 WIDTHS = (32, 64, 128, 192)  # channels at strides 4, 8, 16, 32
@@ -139,11 +140,18 @@ class Head(nn.Module):
 class LightDetector(nn.Module):
     """(N, 3, H, W) normalised float pictures to `Raw`; any H and W, multiples of 32 waste nothing."""
 
+    trunk = "backbone"
+
     def __init__(self, concepts: int) -> None:
         super().__init__()
         self.backbone = Backbone()
         self.pyramid = Pyramid()
         self.heads = nn.ModuleList(Head(concepts) for _ in STRIDES)
+
+    @property
+    def concept_rows(self) -> dict[str, Rows]:
+        """The tensors with a row a concept."""
+        return {f"heads.{i}.logits.{part}": Rows() for i in range(len(STRIDES)) for part in ("weight", "bias")}
 
     def forward(self, images: Tensor) -> Raw:
         maps = self.pyramid(self.backbone(images))

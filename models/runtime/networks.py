@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.error import URLError
 
 from torch import Tensor, nn
 from torchvision import models
-from torchvision.models.detection import SSDLite320_MobileNet_V3_Large_Weights
 
-from .classifiers import resnet_light, torchvision
+from . import dfine
+from .classifiers import at_size, resnet_light, torchvision
 from .faults import Fault, choices
 from .light import LightDetector
-from .ssdlite import SSDLite
+from .torchvision_detectors import FAMILIES, TorchvisionDetector
 
 Normalisation = tuple[tuple[float, float, float], tuple[float, float, float]]
 IMAGENET: Normalisation = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+# What the weights of these were trained with.
+HALVES: Normalisation = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 OTHER: dict[str, Normalisation] = {
-    "ssdlite320_mobilenet_v3_large": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))  # what its weights were trained with
+    "ssdlite320_mobilenet_v3_large": HALVES,
+    "googlenet": HALVES,
+    "inception_v3": HALVES,
+    "ssd300_vgg16": ((0.48235, 0.45882, 0.40784), (1 / 255, 1 / 255, 1 / 255)),
+    "dfine_small": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
 }
 SAME = {"resnet50_rsb_a1": "resnet50"}  # templates that are a recipe for another's network
 
@@ -34,19 +41,23 @@ def build(
     """The network of a template, for (N, 3, H, W) float pictures normalised by `normalisation(template)`.
 
     A classifier's forward gives (N, concepts) logits, and has `embed`; a detector has `detect` (see `LightDetector`).
-    weights: `none`, or `pretrained`: torchvision's, but for what depends on the number of concepts.
+    Each says in `trunk` where its backbone lies and in `concept_rows` which tensors have a row a concept.
+    weights: `none`, or `pretrained`: the library's, but for what depends on the number of concepts.
     options: what a card keeps beside (`Card.network`) to build its network again, such as fitted anchors.
-    Raises Fault for an unknown name, and when pretrained weights do not exist or cannot be fetched.
+    Raises Fault for an unknown name, when pretrained weights do not exist or cannot be fetched, and when the library
+    that a network is from is not installed.
     """
     if weights not in ("none", "pretrained"):
         raise Fault(f"weights: a network starts from 'none' or 'pretrained', got {weights!r}")
     network = _builder(template)(concepts, image_size, **(options or {}))
     if weights == "pretrained":
-        copy_fitting(network, _fetch(template))
+        state = _fetch(template, image_size)
+        rows = getattr(network, "concept_rows", {})
+        copy_fitting(network, {name: tensor for name, tensor in state.items() if name not in rows})
     return network
 
 
-def _builder(template: str) -> Any:
+def _builder(template: str) -> Callable[..., Any]:
     if template in BUILDERS:
         return BUILDERS[template]
     name = SAME.get(template, template)
@@ -60,21 +71,30 @@ def _fcos_light(concepts: int, image_size: int) -> nn.Module:
     return LightDetector(concepts)
 
 
-def _ssdlite(concepts: int, image_size: int) -> nn.Module:
-    return SSDLite(concepts)
+def _dfine_small(concepts: int, image_size: int, **changed: Any) -> nn.Module:
+    return dfine.DFine(concepts, **changed)
 
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[..., Any]] = {
     "resnet_light": resnet_light,
     "fcos_light": _fcos_light,
-    "ssdlite320_mobilenet_v3_large": _ssdlite,
+    "dfine_small": _dfine_small,
+    **{name: partial(TorchvisionDetector, name) for name in FAMILIES},
 }
-PRETRAINED = {"ssdlite320_mobilenet_v3_large": (SSDLite320_MobileNet_V3_Large_Weights.COCO_V1, "network.")}
 
 
-def _fetch(template: str) -> dict[str, Tensor]:
-    """torchvision's weights, from its cache or its server, under our own names."""
-    entry, prefix = _pretrained(template)
+def _fetch(template: str, image_size: int) -> dict[str, Tensor]:
+    """The library's weights, from its cache or its server, under our own names."""
+    if template == "dfine_small":
+        return dfine.fetched()
+    name = SAME.get(template, template)
+    if name not in (*FAMILIES, *models.list_models(module=models)):
+        have = ", ".join(["all of torchvision's networks", "dfine_small"])
+        raise Fault(
+            f"weights: {template} has no pretrained weights (these have: {have}). "
+            "Use 'none', or a .safetensors file of your own."
+        )
+    entry: Any = models.get_model_weights(name).DEFAULT
     try:
         state = entry.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
@@ -82,28 +102,12 @@ def _fetch(template: str) -> dict[str, Tensor]:
             f"weights: the pretrained weights of {template} cannot be fetched from {entry.url} ({error}). "
             "Use 'none' to train from nothing, or a .safetensors file."
         ) from None
-    return {prefix + name: tensor for name, tensor in state.items()}
-
-
-def _pretrained(template: str) -> tuple[Any, str]:
-    """torchvision's newest weights of a template's network, and what our names put before theirs."""
-    if template in PRETRAINED:
-        return PRETRAINED[template]
-    name = SAME.get(template, template)
-    if name in models.list_models(module=models):
-        return models.get_model_weights(name).DEFAULT, "backbone."
-    have = ", ".join([*PRETRAINED, "all of torchvision's classification networks"])
-    raise Fault(
-        f"weights: {template} has no pretrained weights (these have: {have}). "
-        "Use 'none', or a .safetensors file of your own."
-    )
+    prefix = "network." if name in FAMILIES else "backbone."
+    return {prefix + key: tensor for key, tensor in at_size(name, state, image_size).items()}
 
 
 def copy_fitting(network: nn.Module, state: dict[str, Tensor]) -> int:
-    """Copy what fits by name and shape, and answer how many tensors did.
-
-    Layers whose shape hangs on the number of concepts or the stem stay as they were made.
-    """
+    """Copy what fits by name and shape, and answer how many tensors did. What does not stays as it was made."""
     own = network.state_dict()
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
     network.load_state_dict(fitting, strict=False)

@@ -25,7 +25,7 @@ class Means(nn.Module):
 @pytest.fixture
 def made(monkeypatch):
     """(classifier, what it logs) for some parameters, with `Means` as its network."""
-    monkeypatch.setitem(networks.BUILDERS, "resnet18", lambda concepts, image_size: Means())
+    monkeypatch.setitem(networks.BUILDERS, "resnet_light", lambda concepts, image_size: Means())
 
     def make(**given) -> tuple[Classifier, dict[str, float]]:
         module = Classifier(ClassifierParameters(image_size=32, **given), NAMES)
@@ -47,22 +47,21 @@ def batch() -> tuple[Tensor, Tensor]:
 def test_concepts_that_exclude_each_other(made):
     module, logged = made(label_smoothing=0.2)
     images, targets = batch()
-    logits = normalise(images, *networks.normalisation("resnet18")).mean((2, 3))
+    logits = normalise(images, *networks.normalisation("resnet_light")).mean((2, 3))
     expected = F.cross_entropy(logits, targets.argmax(1), label_smoothing=0.2)
     assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
-    assert logged["train_loss"] == pytest.approx(float(expected))
     module.validation_step((images, targets), 0)
     assert module.monitored == "val_accuracy"
     assert float(logged["val_accuracy"].compute()) == 0.75
-    assert logged["val_loss"] == pytest.approx(float(expected))
+    assert float(logged["val_loss"]) == pytest.approx(float(expected))
 
 
 def test_any_number_of_concepts(made):
-    module, logged = made(concepts_mutually_exclusive=False)
+    module, logged = made(concepts_mutually_exclusive=False, label_smoothing=0)
     images, targets = batch()
     targets[1] = 0  # none at all
     targets[2] = 1  # all of them
-    logits = normalise(images, *networks.normalisation("resnet18")).mean((2, 3))
+    logits = normalise(images, *networks.normalisation("resnet_light")).mean((2, 3))
     expected = F.binary_cross_entropy_with_logits(logits, targets)
     assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
     module.validation_step((images, targets), 0)
@@ -71,7 +70,7 @@ def test_any_number_of_concepts(made):
 
 
 def test_a_perfect_ranking_has_an_average_precision_of_one(made):
-    module, logged = made(concepts_mutually_exclusive=False)
+    module, logged = made(concepts_mutually_exclusive=False, label_smoothing=0)
     images, targets = batch()
     module.validation_step((images[:3], targets[:3]), 0)
     assert float(logged["val_average_precision"].compute()) == 1.0
@@ -80,4 +79,4 @@ def test_a_perfect_ranking_has_an_average_precision_of_one(made):
 def test_the_network_sees_what_it_will_see_in_prediction(made):
     module, _ = made()
     images = batch()[0]
-    assert torch.equal(module.seen(images), normalise(images, *networks.normalisation("resnet18")))
+    assert torch.equal(module.seen(images), normalise(images, *networks.normalisation("resnet_light")))

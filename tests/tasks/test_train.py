@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 from safetensors.torch import load_file
 
-from models import training
+from models import checkpoints
 from models.classifier import Classifier
 from models.parameters import ClassifierParameters, DetectorParameters
 from models.runtime.faults import Fault
@@ -50,7 +50,7 @@ def test_a_checkpoint_says_how_it_went(done):
     found = done.checkpoint
     assert (found.monitored, found.best, found.epochs, found.version) == ("val_accuracy", best, 2, "")
     assert 0 < found.seconds < 600
-    assert "fc.weight" in load_file(found.weights)
+    assert "head.weight" in load_file(found.weights)
 
 
 def test_mlflow_knows_parameters_data_and_code(done):
@@ -113,7 +113,7 @@ def test_what_is_trained_and_not_registered_is_not_trained_again(done, plan, mon
 
 
 def test_an_interrupted_training_goes_on_in_its_run(plan, monkeypatch):
-    monkeypatch.setattr(training, "SAVE_SECONDS", 0)
+    monkeypatch.setattr(checkpoints, "SAVE_SECONDS", 0)
     plan = planned(plan.dataset, epochs=2)
     step = Classifier.training_step
 

@@ -10,12 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from models.parameters import ClassifierParameters, DetectorParameters
+from models.runtime.faults import Fault
 from models.runtime.images import decode
 from models.runtime.networks import normalisation
 from models.runtime.transform import fit
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
-from tasks.data.loading import Order, Pictures, collate, loader
+from tasks.data.loading import Pictures, collate, loader
 from tests.drawn import shapes
 
 DETECTOR, CLASSIFIER = "visual-detector", "visual-classifier"
@@ -63,32 +64,6 @@ def wide(tmp_path) -> Dataset:
     a = Annotation("a.png", "1" * 64, 200, 100, "train", (), boxes, areas, names, (False, True, False), (False,) * 3)
     b = Annotation("b.png", "2" * 64, 50, 100, "train")
     return Dataset("roofs", tmp_path, "detection", False, ("hail", "wind"), (a, b))
-
-
-def test_order_depends_on_seed_and_epoch_alone():
-    def drawn(seed: int, epoch: int) -> list[tuple[int, int]]:
-        order = Order(20, seed, shuffle=True)
-        order.set_epoch(epoch)
-        return list(order)
-
-    first = drawn(3, 5)
-    torch.manual_seed(99)
-    assert drawn(3, 5) == first
-    assert sorted(first) == [(5, index) for index in range(20)]
-    others = [[index for _, index in drawn(*key)] for key in ((3, 6), (4, 5))]
-    assert [index for _, index in first] not in others
-
-
-def test_order_draws_nothing_from_the_global_generator():
-    torch.manual_seed(1)
-    before = torch.get_rng_state()
-    list(Order(20, 0, shuffle=True))
-    assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_without_shuffling_the_order_is_that_of_the_dataset():
-    order = Order(3, 0, shuffle=False)
-    assert (list(order), len(order)) == ([(0, 0), (0, 1), (0, 2)], 3)
 
 
 def test_a_varied_picture_depends_on_seed_epoch_and_index_alone(dataset):
@@ -142,10 +117,12 @@ def test_pictures_are_decoded_once_where_memory_allows(dataset):
 
 
 def test_pictures_are_decoded_each_time_where_memory_is_short(dataset, monkeypatch):
-    monkeypatch.setattr("tasks.data.loading.CACHE_SHARE", 0)
+    monkeypatch.setattr("tasks.data.cache.SHARE", 0)
     loaded = pictures(dataset)
     assert equal(loaded[0, 0], pictures(dataset)[0, 0])
-    assert loaded.cache == {}
+    dataset.path(dataset.split("train")[0]).unlink()
+    with pytest.raises(Fault, match="there is no such file"):
+        loaded[1, 0]
 
 
 def test_boxes_are_scaled_with_the_picture_and_a_crowd_teaches_none(wide):
@@ -254,7 +231,7 @@ def test_the_same_epoch_gives_the_same_batches(tmp_path):
 def test_worker_processes_give_the_same_batches(tmp_path, monkeypatch):
     drawn = shapes(tmp_path / "shapes", task="detection")
     alone = last_epoch(drawn, 0, 1)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("psutil.cpu_count", lambda: 3)
-    assert loader(drawn, "train", DETECTOR, detecting(), vary=True).num_workers == 2
+    monkeypatch.setattr("tasks.data.loading.beside_gpu", lambda: True)
+    monkeypatch.setattr("tasks.data.loading.cores", lambda: 3)
+    assert loader(drawn, "train", DETECTOR, detecting(), vary=True)._loader.num_workers == 2
     assert same(last_epoch(drawn, 0, 1), alone)
