@@ -49,10 +49,11 @@ def train(
     elif folds:
         _folds(folds, dataset, wanted, name, json)
     else:
-        _train(dataset, wanted, name, str(file or "parameters"), json)
+        machines = {"devices": devices, "nodes": nodes, "meet": meet} if devices * nodes > 1 else {}
+        _train(dataset, wanted, name, str(file or "parameters"), machines, json)
 
 
-def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, json: bool) -> None:
+def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, machines: dict[str, Any], json: bool) -> None:
     from models.catalog import template as entry
     from models.parameters import parameters
 
@@ -60,7 +61,7 @@ def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, json: bo
     loading()
     from flows.train import BY_TYPE
 
-    done = run(BY_TYPE[entry(checked.template).type], dataset, checked, name)
+    done = run(BY_TYPE[entry(checked.template).type], dataset, checked, name, **machines)
     answer(done, json, told(done))
 
 

@@ -113,6 +113,7 @@ finally:
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=!!int ''"], "the value is not YAML"),
         (["train", "--dataset", "a", "--template", "resnet18", "--folds", "1"], "a sweep, or 2 folds and more"),
         (["train", "t.yaml", "--sweep", "s.yaml", "--folds", "5"], "a sweep, or 2 folds and more: one of them"),
+        (["train", "t.yaml", "--folds", "5", "--devices", "2"], "a trial or a fold is trained on one device"),
         (["compare", "roofs-detector/1"], "MODELS: roofs-detector/1 alone cannot be compared: name two or more"),
         (["dataset", "checkout", "roofs"], "'roofs': write NAME@VERSION"),
         (["demo", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
@@ -276,8 +277,8 @@ def started(monkeypatch):
     """The flow that `train` would run, with what it is given."""
     calls: list[tuple] = []
 
-    def run(flow, *given):
-        calls.append((flow.name, *given))
+    def run(flow, *given, **machines):
+        calls.append((flow.name, *given, *([machines] if machines else [])))
         raise Fault("not run")
 
     monkeypatch.setattr(training, "run", run)
@@ -300,6 +301,12 @@ def test_train_takes_a_file_with_changes_over_it(sightline, tmp_path, started):
 def test_train_takes_a_dataset_and_a_template(sightline, started):
     sightline("train", "--dataset", "roofs", "--template", "fcos_light", "--set", "weights=none")
     assert started == [("train-visual-detector", "roofs", parameters({"template": "fcos_light"}), "")]
+
+
+def test_train_on_several_devices_tells_the_flow(sightline, started):
+    words = ["train", "--dataset", "roofs", "--template", "resnet18"]
+    sightline(*words, "--devices", "2", "--nodes", "2", "--meet", "a:29500")
+    assert started[0][-1] == {"devices": 2, "nodes": 2, "meet": "a:29500"}
 
 
 SWEEP = {"space": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}, "trials": 4}
