@@ -29,11 +29,16 @@ def train(
     set: Annotated[list[str] | None, Option(help="key=value, over the file's; may be repeated.")] = None,
     sweep: Annotated[Path | None, Option(help="sweep.yaml: values to try; the best are trained with.")] = None,
     folds: Annotated[int, Option(min=0, max=50, help="Cross-validate in so many parts; registers nothing.")] = 0,
+    devices: Annotated[int, Option(min=1, help="GPUs on each machine; without any, processes on its cores.")] = 1,
+    nodes: Annotated[int, Option(min=1, help="Machines; each must see the same files.")] = 1,
+    meet: Annotated[str, Option(help="host:port of the first machine, where there are several.")] = "",
     json: Json = False,
 ) -> None:
     """Train a model on a dataset, register it, and measure it on the images held out."""
     if (sweep and folds) or folds == 1:
         raise typer.BadParameter("a sweep, or 2 folds and more: one of them", param_hint="--folds")
+    if devices * nodes > 1 and (sweep or folds):
+        raise typer.BadParameter("a trial or a fold is trained on one device", param_hint="--devices, --nodes")
     given = read_file(file) if file else {}
     dataset = dataset or str(given.get("dataset") or "")
     name = name or str(given.get("name") or "")
