@@ -2,7 +2,8 @@
 
 from prefect import flow
 
-from models.parameters import ClassifierParameters, DetectorParameters
+from models.embedding_parameters import ClustererParameters, EmbeddingClassifierParameters
+from models.parameters import ClassifierParameters, DetectorParameters, EmbedderParameters
 from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import TrainingPlan, pin
 from tasks.register import register
@@ -22,7 +23,31 @@ def train_detector(dataset: str, parameters: DetectorParameters, name: str = "")
     return _trained(plan_training(pin(dataset), parameters, name))
 
 
-BY_TYPE = {"visual-classifier": train_classifier, "visual-detector": train_detector}
+@flow(name="train-visual-embedder", flow_run_name="train an embedder on {dataset}")
+def train_embedder(dataset: str, parameters: EmbedderParameters, name: str = "") -> Evaluation:
+    """Train a visual embedder on a dataset, register it, and measure it on the images held out."""
+    return _trained(plan_training(pin(dataset), parameters, name))
+
+
+@flow(name="train-embedding-classifier", flow_run_name="train an embedding-classifier on {dataset}")
+def train_embedding_classifier(dataset: str, parameters: EmbeddingClassifierParameters, name: str = "") -> Evaluation:
+    """Train a classifier on another model's embeddings, register it, and measure it on the images held out."""
+    return _trained(plan_training(pin(dataset), parameters, name))
+
+
+@flow(name="train-clusterer", flow_run_name="cluster {dataset}")
+def train_clusterer(dataset: str, parameters: ClustererParameters, name: str = "") -> Evaluation:
+    """Group a dataset's pictures by another model's embeddings, register the groups, and measure them on others."""
+    return _trained(plan_training(pin(dataset), parameters, name))
+
+
+BY_TYPE = {
+    "visual-classifier": train_classifier,
+    "visual-detector": train_detector,
+    "visual-embedder": train_embedder,
+    "embedding-classifier": train_embedding_classifier,
+    "clusterer": train_clusterer,
+}
 
 
 def _trained(plan: TrainingPlan) -> Evaluation:

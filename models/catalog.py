@@ -69,6 +69,9 @@ COMMON: dict[str, Any] = {
     "cutmix": 0.0,
     "mosaic": 0.0,
     "layer_decay": 1.0,
+    "weights": "none",
+    "backbone": "resnet_light",
+    "embedding_size": 128,
     "backbone_learning_rate": 1.0,
     "clip_gradients": 10.0,
 }
@@ -211,6 +214,30 @@ TEMPLATES = {
         {"image_size": (256, 1280)},
         extra="transformers",
     ),
+    "angular_margin": Template(
+        "visual-embedder",
+        "ArcFace (Deng 2019) on any classification backbone: learns what makes pictures of one concept alike.",
+        {"image_size": 128, "batch_size": 32, "epochs": 60, "learning_rate": 1e-3},
+        {"epochs": (1, 1000), "embedding_size": (8, 2048)},
+    ),
+    "as_is": Template(
+        "visual-embedder",
+        "No training: a pretrained backbone, or any weights named, as they are.",
+        {"backbone": "resnet50", "weights": "pretrained", "epochs": 0, "embedding_size": 0},
+        {"epochs": (0, 0)},
+    ),
+    "linear": Template(
+        "embedding-classifier",
+        "Logistic regression on embeddings, its strength picked by cross-validation: the sound first choice.",
+    ),
+    "knn": Template(
+        "embedding-classifier",
+        "The nearest neighbours' concepts: nothing to fit, and a new picture counts at once.",
+    ),
+    "kmeans": Template(
+        "clusterer",
+        "k-means (Lloyd 1982) on embeddings of length 1: k given, or found by the silhouette.",
+    ),
 }
 
 # What people who come from the hosted platform ask for, and what does that job here.
@@ -234,7 +261,7 @@ SUCCESSORS = {
     "classification_inception_general_v1_3_transfer_embednorm": "resnet18",
     "Clarifai_ResNet_AngularMargin": "angular_margin",
     "classification_angular_margin_embed": "angular_margin",
-    "classification_basemodel_v1_embed": "angular_margin",
+    "classification_basemodel_v1_embed": "as_is",
 }
 
 

@@ -12,8 +12,8 @@ from torchmetrics.detection import MeanAveragePrecision
 from models.detection_loss import detection_losses
 from models.learner import Learner
 from models.parameters import DetectorParameters
+from models.runtime.kinds import FLOOR
 from models.runtime.light import LightDetector
-from models.runtime.predictor import FLOOR
 
 Targets = list[dict[str, Tensor]]
 

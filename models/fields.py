@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from models.catalog import default, every
-from models.runtime.faults import choices
+from models.catalog import default, every, template
+from models.runtime.faults import Fault, choices
 
 
 def by_template(name: str, **limits: Any) -> Any:
@@ -55,3 +55,52 @@ def sentence(kind: type[BaseModel], error: Any) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     return f"{name}: {error['msg'].lower()}, got {error['input']!r}"
+
+
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class Parameters(BaseModel):
+    """What every training can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=say_ranges)
+    type: ClassVar[str]
+
+    template: str
+    concepts: tuple[str, ...] = ()
+    """Learn these alone, as if the dataset had no others. Empty: all."""
+    seed: Seed = 0
+    """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """What beside the template the builder of its network needs (`networks.build`, `Card.network`)."""
+        return {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_template(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("template"), str):
+            try:
+                found = template(given["template"])
+            except Fault as fault:
+                raise ValueError(str(fault)) from None
+            if found.type != cls.type:
+                raise ValueError(f"template {given['template']!r} is a {found.type}. {_known(cls.type)}")
+        return given
+
+    @field_validator("*")
+    @classmethod
+    def _within_limits(cls, value: Any, info: ValidationInfo) -> Any:
+        chosen = info.data.get("template")  # the first field, so it is known here, unless it is at fault itself
+        limits = template(chosen).limits if chosen else {}
+        if limits.get(str(info.field_name)):
+            low, high, *step = limits[str(info.field_name)]
+            if not low <= value <= high or (step and value % step[0]):
+                allowed = reach(limits[str(info.field_name)])
+                raise ValueError(f"{info.field_name}: {chosen} takes {allowed}, got {value}")
+        return value
+
+
+def _known(type: str) -> str:
+    return choices("", every(type), f"A {type} is one of")

@@ -7,62 +7,16 @@ value depends on the architecture takes the template's own when it is not given.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from models.catalog import TEMPLATES, every, template
-from models.fields import by_template, one_of, reach, say_ranges, sentence
+from models.embedding_parameters import ClustererParameters, EmbeddingClassifierParameters
+from models.fields import Parameters, by_template, one_of, sentence
 from models.runtime.faults import Fault, choices
 
 NAMED = ("none", "pretrained")  # what a training can start from beside files and versions
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
-
-
-class Parameters(BaseModel):
-    """What every training can be told."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, json_schema_extra=say_ranges)
-    type: ClassVar[str]
-
-    template: str
-    concepts: tuple[str, ...] = ()
-    """Learn these alone, as if the dataset had no others. Empty: all."""
-    seed: Seed = 0
-    """The same seed, data and parameters give the same weights, bit for bit, on a CPU."""
-
-    @property
-    def network_options(self) -> dict[str, Any]:
-        """What beside the template the builder of its network needs (`networks.build`, `Card.network`)."""
-        return {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_template(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("template"), str):
-            try:
-                found = template(given["template"])
-            except Fault as fault:
-                raise ValueError(str(fault)) from None
-            if found.type != cls.type:
-                raise ValueError(f"template {given['template']!r} is a {found.type}. {_known(cls.type)}")
-        return given
-
-    @field_validator("*")
-    @classmethod
-    def _within_limits(cls, value: Any, info: ValidationInfo) -> Any:
-        chosen = info.data.get("template")  # the first field, so it is known here, unless it is at fault itself
-        limits = template(chosen).limits if chosen else {}
-        if limits.get(str(info.field_name)):
-            low, high, *step = limits[str(info.field_name)]
-            if not low <= value <= high or (step and value % step[0]):
-                allowed = reach(limits[str(info.field_name)])
-                raise ValueError(f"{info.field_name}: {chosen} takes {allowed}, got {value}")
-        return value
-
-
-def _known(type: str) -> str:
-    return choices("", every(type), f"A {type} is one of")
 
 
 class NetworkParameters(Parameters):
@@ -168,7 +122,55 @@ class DetectorParameters(NetworkParameters):
         return wanted
 
 
-BY_TYPE: dict[str, type[Parameters]] = {kind.type: kind for kind in (ClassifierParameters, DetectorParameters)}
+class EmbedderParameters(NetworkParameters):
+    """How to train a visual embedder."""
+
+    type = "visual-embedder"
+
+    template: str = one_of("visual-embedder")
+    """What is learned: to tell concepts apart by an angular margin, or nothing."""
+    backbone: str = by_template("backbone", json_schema_extra={"enum": list(every("visual-classifier"))})
+    """The network below: any of a visual classifier's."""
+    embedding_size: int = by_template("embedding_size", ge=0, le=2048)
+    """Numbers in a vector. 0, of `as_is` alone: as many as the backbone gives."""
+    angular_scale: float = Field(32.0, ge=1, le=128)
+    """By how much cosines are multiplied before the softmax (s of ArcFace): more is sharper."""
+    angular_margin: float = Field(0.3, ge=0, le=0.9)
+    """Radians by which a picture has to be nearer to its own concept than to others (m of ArcFace)."""
+    epochs: int = by_template("epochs", ge=0, le=1000)
+    """Times every training picture is seen."""
+    weights: str = by_template("weights")
+    """Start from `none`, `pretrained` (torchvision's, online), a .safetensors file or a version (`roofs/3`)."""
+
+    @property
+    def network_options(self) -> dict[str, Any]:
+        """The network below, and how long the vectors are."""
+        return {"backbone": self.backbone, "embedding_size": self.embedding_size}
+
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, given: str) -> str:
+        if given not in (known := every("visual-classifier")):
+            raise ValueError(f"backbone: there is no network {given!r}. {choices(given, known)}")
+        return given
+
+    @model_validator(mode="after")
+    def _something_to_embed_with(self) -> Self:
+        if self.template == "as_is" and self.weights == "none":
+            raise ValueError("weights: as_is trains nothing: name pretrained, a .safetensors file or a version")
+        return self
+
+
+BY_TYPE: dict[str, type[Parameters]] = {
+    kind.type: kind
+    for kind in (
+        ClassifierParameters,
+        DetectorParameters,
+        EmbedderParameters,
+        EmbeddingClassifierParameters,
+        ClustererParameters,
+    )
+}
 
 
 def parameters(given: dict[str, Any], where: str = "parameters") -> Parameters:

@@ -54,10 +54,13 @@ def options_for(parameters: NetworkParameters, start: Path | None = None) -> dic
 
 def _carry_on(network: nn.Module, start: Path, parameters: NetworkParameters, concepts: Sequence[str]) -> None:
     card = Card.read(start / "card.json")
-    if card.template != parameters.template:
+    # A backbone carries on below an embedder's head, whatever stood on it before.
+    own = parameters.network_options.get("backbone", parameters.template)
+    theirs = card.network.get("backbone", card.template) if own != parameters.template else card.template
+    if theirs != own:
         raise Fault(
-            f"weights: {parameters.weights} is a {card.template}, and {parameters.template} is to be trained. "
-            f"Set template: {card.template}, or start from other weights."
+            f"weights: {parameters.weights} is a {theirs}, and {own} is to be trained. "
+            f"Set {'template' if own == parameters.template else 'backbone'}: {theirs}, or start from other weights."
         )
     stored = _read(start / "weights.safetensors")
     layout: Any = getattr(network, "concept_rows", {})

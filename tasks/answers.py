@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
@@ -15,7 +16,7 @@ from PIL import Image
 from prefect.exceptions import TerminationSignal
 
 from models.runtime.faults import Fault
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.predictions import Answer, Clusters, Concepts, Embeddings, Regions
 from models.runtime.predictor import Predictor
 from tasks.artifacts import files_of
 from tasks.pyfunc import load
@@ -60,7 +61,7 @@ def _is_fault(error: BaseException) -> bool:
 
 def answers(
     version: Version, pictures: Sequence[Path], what: str, rejected: list[dict[str, str]] | None = None
-) -> Iterator[tuple[Path, Image.Image, Concepts | Regions]]:
+) -> Iterator[tuple[Path, Image.Image, Answer]]:
     """Path, decoded picture and answer, in order, under a progress bar where somebody watches.
 
     The version's own code decodes, too. A picture that cannot be decoded becomes a row (path, reason) of
@@ -94,13 +95,15 @@ def _decoded(
             yield path, image
 
 
-def _ours(answer: Any) -> Concepts | Regions:
-    """An answer of a version's own runtime as this project's value: the columns are the same."""
-    if hasattr(answer, "boxes"):
-        return Regions(answer.boxes, answer.scores, answer.labels, answer.concepts)
-    return Concepts(answer.scores, answer.concepts)
+VALUES: dict[str, type[Answer]] = {value.__name__: value for value in (Concepts, Regions, Embeddings, Clusters)}
 
 
-def at_least(answer: Concepts | Regions, least: float) -> Concepts | Regions:
+def _ours(answer: Any) -> Answer:
+    """An answer of a version's own runtime as this project's value: the class's name and its columns are the same."""
+    value = VALUES[type(answer).__name__]
+    return value(*(getattr(answer, column.name) for column in fields(value)))
+
+
+def at_least(answer: Answer, least: float) -> Answer:
     """Regions of that score or more. Of concepts all: a picture is drawn with the best, however unsure."""
     return answer[answer.scores >= least] if isinstance(answer, Regions) else answer

@@ -10,7 +10,7 @@ import yaml
 from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from models.parameters import ClassifierParameters, DetectorParameters, Parameters, parameters
+from models.parameters import Parameters, parameters
 from models.runtime.faults import Fault, choices
 from tasks.data.dataset import folder_of
 from tasks.data.formats import check_format
@@ -28,7 +28,7 @@ class Gate(BaseModel):
 
     metric: str = ""
     """Higher is better; empty: accuracy for a classifier, macro_average_precision where an image may have several
-    concepts, map_50 for a detector."""
+    concepts, map_50 for a detector, recall_1 for an embedder, silhouette for a clusterer."""
     min_improvement: float = Field(0.0, ge=0, le=1)
     """By so much the metric must be higher than the champion's."""
     minimum: float = Field(0.0, ge=0, le=1)
@@ -53,7 +53,7 @@ class App(BaseModel):
     tolerance: float = Field(0.05, ge=0, le=1)
     """Share of the images, and of the boxes, that may be left out before the ingest is refused."""
     model: str = ""
-    """Name in the registry; empty: <dataset>-classifier or <dataset>-detector."""
+    """Name in the registry; empty: <dataset>-<type>, as in roofs-detector."""
     training: dict[str, Any]
     """template and its parameters: `sightline template show NAME` lists them."""
     gate: Gate = Gate()
@@ -93,10 +93,11 @@ class App(BaseModel):
     @classmethod
     def _good_gate(cls, given: Gate, before: ValidationInfo) -> Gate:
         if given.metric and "training" in before.data:
-            from tasks.metrics.compare import GATED  # with numpy: .3 s, for those who name a metric
+            from tasks.kinds import KINDS  # with numpy: .3 s, for those who name a metric
+            from tasks.metrics.compare import GATED
 
             training = parameters(before.data["training"])
-            task = "detection" if isinstance(training, DetectorParameters) else "classification"
+            task = KINDS[training.type].report.task
             gated = [name for name in GATED[task] if name not in _unmeasured(training)]
             if given.metric not in gated:
                 known = choices(given.metric, gated)
@@ -115,9 +116,8 @@ class App(BaseModel):
 
 def _unmeasured(training: Parameters) -> tuple[str, ...]:
     """Metrics that a classifier of this kind will not have; whether it has a best five is known with its concepts."""
-    if not isinstance(training, ClassifierParameters):
-        return ()
-    return ("subset_accuracy",) if training.concepts_mutually_exclusive else ("top5_accuracy",)
+    exclusive = getattr(training, "concepts_mutually_exclusive", None)
+    return () if exclusive is None else ("subset_accuracy",) if exclusive else ("top5_accuracy",)
 
 
 def read_app(given: str | Path) -> App:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,14 +11,14 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from models.runtime.faults import short
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.predictions import Clusters, Concepts, Regions
 from tasks.style import INK, PALETTE, colour
 
 LEAST = 640  # pixels of the longer side: smaller pictures are enlarged, or their labels would hide them
 
 
-def draw(image: Image.Image, found: Regions | Concepts) -> Image.Image:
-    """A copy of an RGB picture with regions as boxes, or the best concepts in a strip below.
+def draw(image: Image.Image, found: Regions | Concepts | Clusters) -> Image.Image:
+    """A copy of an RGB picture with regions as boxes, or the best concepts, or its cluster, in a strip below.
 
     A concept has one colour in all pictures of a model.
     Pictures smaller than 640 pixels are enlarged by a whole number.
@@ -25,7 +26,10 @@ def draw(image: Image.Image, found: Regions | Concepts) -> Image.Image:
     times = max(1, math.ceil(LEAST / max(image.size)))
     canvas = image.resize((image.width * times, image.height * times), Image.Resampling.BICUBIC)
     if isinstance(found, Concepts):
-        return _captioned(canvas, found)
+        best = [(row["concept"], row["score"], found.concepts.index(row["concept"])) for row in found.rows()[:3]]
+        return _captioned(canvas, best)
+    if isinstance(found, Clusters):
+        return _captioned(canvas, [(f"cluster {found.cluster}", found.score, found.cluster)])
     return _boxed(canvas, found, times) if len(found) else canvas
 
 
@@ -50,18 +54,17 @@ def _boxed(canvas: Image.Image, found: Regions, times: int) -> Image.Image:
     return labels.annotate(boxes.annotate(canvas, detections), detections, texts)
 
 
-def _captioned(canvas: Image.Image, found: Concepts) -> Image.Image:
-    """The three best concepts below the picture, each with a bar as long as its score."""
+def _captioned(canvas: Image.Image, rows: Sequence[tuple[str, float, int]]) -> Image.Image:
+    """Names, scores and labels below the picture, each with a bar as long as its score."""
     size = _letters(canvas)
-    rows, line, font = found.rows()[:3], 2 * size, lettering(size)
+    line, font = 2 * size, lettering(size)
     sheet = Image.new("RGB", (canvas.width, canvas.height + line * len(rows)), INK)
     sheet.paste(canvas)
     pen = ImageDraw.Draw(sheet)
-    for i, row in enumerate(rows):
+    for i, (name, score, label) in enumerate(rows):
         top = canvas.height + i * line
-        tint = colour(found.concepts.index(row["concept"]))
-        pen.rectangle((0, top + 2, row["score"] * canvas.width, top + line - 2), tint)
-        text = f"{row['score']:.2f}  {short(row['concept'], 24)}"
+        pen.rectangle((0, top + 2, score * canvas.width, top + line - 2), colour(label))
+        text = f"{score:.2f}  {short(name, 24)}"
         pen.text((size / 2, top + line / 2), text, "white", font, "lm")
     return sheet
 

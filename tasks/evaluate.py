@@ -8,33 +8,34 @@ import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import mlflow
-import numpy as np
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault, choices
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.faults import Fault
+from models.runtime.predictions import Answer
 from tasks.answers import answers, predictor
 from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.files import write
-from tasks.metrics.classification import classification
+from tasks.kinds import KINDS, check_measurable
 from tasks.metrics.compare import Report
-from tasks.metrics.detection import detection
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note
 from tasks.tracking import active, experiment
 from tasks.workspace import state
 
-SOURCES = ("metrics/*.py", "report.py", "plots.py", "style.py", "drawing.py", "worst.py", "answers.py", "evaluate.py")
-Answer = Concepts | Regions
+SOURCES = (
+    "metrics/*.py",
+    *("report.py", "plots.py", "charts.py", "style.py", "drawing.py", "kinds.py", "answers.py", "evaluate.py"),
+    *("sheets.py", "worst.py", "neighbours.py", "groups.py"),
+)
 
 
 class Evaluation(BaseModel):
@@ -88,8 +89,7 @@ def report_folder(version: Version, dataset: PinnedDataset, split: str) -> Path:
 def _measure(
     version: Version, dataset: PinnedDataset, split: str, threshold: float | None, folder: Path, digest: str
 ) -> Evaluation:
-    from tasks.report import counted_from, plain, save
-    from tasks.worst import worst_errors
+    from tasks.report import plain, save
 
     opened = dataset.open()
     annotations = opened.split(split)
@@ -101,7 +101,7 @@ def _measure(
     milliseconds = round((time.monotonic() - began) / len(annotations) * 1000, 2)
     report = measured(ready.card, annotations, found, threshold)
     files = save(report, folder, f"{version} on {dataset.name} {split}")
-    files += worst_errors(opened, annotations, found, report, folder)
+    files += KINDS[ready.card.type].sheets(opened, annotations, found, report, folder)
     seen = trained_on(version)
     summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
     evaluation = Evaluation(
@@ -109,14 +109,14 @@ def _measure(
         dataset=dataset.name,
         dataset_version=dataset.version,
         split=split,
-        threshold=counted_from(report),
+        threshold=report.counted_from,
         metrics=summary,
         headline=report.headline,
         per_concept=[plain(row) for row in report.per_concept],
         milliseconds=milliseconds,
         images=len(annotations),
         seen_in_training=sum(entry.sha256 in seen for entry in annotations),
-        run=_tracked(version, dataset, split, summary, files),
+        run=_tracked(version, dataset, split, summary, files, folder),
         report=str(folder),
     )
     if dataset.name == version.dataset and threshold is None:  # at another threshold they are not its own
@@ -128,7 +128,7 @@ def _measure(
 
 
 def _tracked(
-    version: Version, dataset: PinnedDataset, split: str, summary: dict[str, float], files: Sequence[Path]
+    version: Version, dataset: PinnedDataset, split: str, summary: dict[str, float], files: Sequence[Path], folder: Path
 ) -> str:
     """The MLflow run that holds the numbers and the files of an evaluation; beside the training's."""
     with mlflow.start_run(
@@ -139,7 +139,7 @@ def _tracked(
         mlflow.set_tags({"dataset_version": dataset.version, "parent_run": version.run})
         mlflow.log_metrics(summary)
         for file in files:
-            mlflow.log_artifact(str(file), "report")
+            mlflow.log_artifact(str(file), (Path("report") / file.parent.relative_to(folder)).as_posix())
     return run.info.run_id
 
 
@@ -152,27 +152,13 @@ def _experiment(version: Version) -> str:
 
 def answered(version: Version, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:
     """A version's answers on some images of a dataset. Raises Fault when model and labels do not fit."""
-    card = predictor(version).card
-    wanted = "detection" if card.type == "visual-detector" else "classification"
-    if dataset.task != wanted:
-        raise Fault(f"dataset {dataset.name} is labelled for {dataset.task}, the model is a {card.type}")
-    if not set(dataset.concepts) & set(card.concepts):
-        given = ", ".join(dataset.concepts)
-        raise Fault(
-            f"dataset {dataset.name} and the model share no concept: the dataset has {given}. "
-            f"{choices(dataset.concepts[0], card.concepts, 'The model knows')}"
-        )
+    check_measurable(predictor(version).card, dataset)
     return [answer for _, _, answer in answers(version, [dataset.path(entry) for entry in annotations], what)]
 
 
 def measured(card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None) -> Report:
     """The report of a model's answers; threshold None is the model's own."""
-    least = card.threshold if threshold is None else threshold
-    concepts = tuple(card.concepts)
-    if card.type == "visual-detector":
-        return detection(annotations, cast(list[Regions], found), concepts, least)
-    scores = np.stack([answer.scores for answer in found])
-    return classification(annotations, scores, concepts, card.exclusive, least)
+    return KINDS[card.type].measure(card, annotations, found, card.threshold if threshold is None else threshold)
 
 
 def _digest(version: Version, dataset: PinnedDataset, split: str, threshold: float | None) -> str:

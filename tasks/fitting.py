@@ -12,20 +12,27 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 
 from models.anchors import fitted
+from models.checkpoints import write_durably
 from models.classifier import Classifier
 from models.detector import Detector
+from models.embedder import Embedder
 from models.learner import Learner
 from models.parameters import DetectorParameters, NetworkParameters
 from models.start import options_for
-from models.training import fit, write_durably
+from models.training import fit
 from tasks.data.dataset import Dataset
 from tasks.data.loading import entries, loader
 from tasks.data.narrowing import only
 from tasks.data.sampling import concept_weights
 
-LEARNERS: dict[str, type[Learner]] = {"visual-classifier": Classifier, "visual-detector": Detector}
+LEARNERS: dict[str, type[Learner]] = {
+    "visual-classifier": Classifier,
+    "visual-detector": Detector,
+    "visual-embedder": Embedder,
+}
 
 
 def learn(
@@ -49,6 +56,8 @@ def learn(
     module = LEARNERS[parameters.type](parameters, narrowed.concepts, options=options, start=start)
     if options != parameters.network_options:  # registration builds the network again
         write_durably(folder / "card.json", lambda file: file.write(json.dumps({"network": options}).encode()))
+    if not parameters.epochs:
+        return as_it_is(module, narrowed, folder), module.monitored
     batches = loader(narrowed, parameters.splits, parameters.type, parameters, vary=True)
     if parameters.class_weights == "balanced":
         module.weigh(torch.tensor(concept_weights(entries(narrowed, parameters.splits), narrowed.concepts)))
@@ -68,3 +77,22 @@ def network_options(dataset: Dataset, parameters: NetworkParameters, start: Path
         sizes = (boxes[:, 2:] - boxes[:, :2]) * scales[:, None]
         options |= fitted(parameters.template, sizes, parameters.image_size, parameters.seed)
     return options
+
+
+@torch.inference_mode()
+def as_it_is(module: Learner, dataset: Dataset, folder: Path) -> list[dict[str, Any]]:
+    """Keep the weights that a network starts from, measured on val; it knows no concept by name."""
+    network = module.eval().network
+    for images, targets in loader(dataset, "val", module.given.type, module.given, vary=False):
+        module.metric.update(network(module.seen(images)), targets.argmax(1))  # type: ignore[operator, union-attr]
+    row = {"epoch": 0, "step": 0, module.monitored: float(module.metric.compute())}  # type: ignore[operator, union-attr]
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    decided: dict[str, Any] = {"concepts": [], "network": module.given.network_options}
+    written = {
+        "best.safetensors": save(state),
+        "card.json": json.dumps(decided).encode(),
+        "history.jsonl": json.dumps(row).encode() + b"\n",
+    }
+    for name, content in written.items():
+        write_durably(folder / name, lambda file, content=content: file.write(content))
+    return [row]

@@ -22,6 +22,7 @@ SOURCES = (
     "models/*.py",
     "models/runtime/*.py",
     "tasks/fitting.py",
+    "tasks/embedded.py",
     "tasks/data/loading.py",
     "tasks/data/annotations.py",
 )
@@ -155,7 +156,7 @@ def check_name(name: str) -> str:
 
 
 def default_name(dataset: str, type: str) -> str:
-    """`<dataset>-classifier`, `<dataset>-detector`: what a model is called when nobody says."""
+    """`<dataset>-classifier`, `<dataset>-clusterer`: what a model is called when nobody says."""
     return f"{dataset}-{type.removeprefix('visual-')}"
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from models.runtime.faults import short
+from tasks.charts import calibration, recalls, sizes
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report
 from tasks.metrics.curves import Curve
 from tasks.metrics.detection import DetectionReport
+from tasks.metrics.retrieval import RetrievalReport
 from tasks.style import FAINT, INK, PALETTE, colour, paint_to
 
 if TYPE_CHECKING:
@@ -60,22 +62,16 @@ def plot_training(history: Sequence[Mapping[str, Any]], folder: Path) -> list[Pa
 
 
 def plot_report(report: Report, folder: Path) -> list[Path]:
-    """The PNG files that a report is looked at with, in the order in which to look.
+    """The PNG files that a report is looked at with, in the order in which to look: those of PLOTS, by its task.
 
-    Both tasks: `concepts.png` (bars), `precision_recall.png`, `confusion.png` (where there is a matrix).
-    A classifier's also `roc.png`, a detector's `f1.png` (over the threshold).
+    No `confusion.png` where there is no matrix.
     """
-    paths = [_concepts(report, folder / "concepts.png"), _precision_recall(report, folder / "precision_recall.png")]
-    if isinstance(report, ClassificationReport):
-        paths.append(_roc(report, folder / "roc.png"))
-    else:
-        paths.append(_f1(report, folder / "f1.png"))
-    if report.confusion.size:
-        paths.append(_confusion(report, folder / "confusion.png"))
-    return paths
+    drawn = PLOTS[report.task]
+    matrix = getattr(report, "confusion", np.zeros(0)).size > 0
+    return [paint(report, folder / f"{name}.png") for name, paint in drawn.items() if name != "confusion" or matrix]
 
 
-def _precision_recall(report: Report, path: Path) -> Path:
+def _precision_recall(report: ClassificationReport | DetectionReport, path: Path) -> Path:
     column, what, at = "Average Precision", "AP", ""
     if isinstance(report, DetectionReport):
         column, what, at = "AP50", "AP50", f" at IoU {report.iou:g}"
@@ -157,9 +153,9 @@ def _lines(
     axes.set(xlim=(0, 1), ylim=(0, 1))
 
 
-def _concepts(report: Report, path: Path) -> Path:
-    """A bar a concept, the lowest first, with precision and recall as marks on it."""
-    column = "F1" if isinstance(report, ClassificationReport) else "Average Precision"
+def _concepts(report: ClassificationReport | DetectionReport | RetrievalReport, path: Path) -> Path:
+    """A bar a concept, the lowest first, with two more numbers (precision and recall) as marks on it."""
+    column, (hollow, full) = BARS[report.task]
     rows = sorted(report.per_concept, key=lambda row: math.inf if math.isnan(row[column]) else row[column])[:ROWS]
     places = range(len(rows))
 
@@ -168,7 +164,7 @@ def _concepts(report: Report, path: Path) -> Path:
         values = [0 if math.isnan(row[column]) else row[column] for row in rows]
         axes.barh(places, values, height=0.62, color="#a9c8e6", label=column)
         # Precision hollow and larger, so that a recall of the same value does not hide it.
-        for name, marker, size, fill in (("Precision", "o", 9, "none"), ("Recall", "D", 5, PALETTE[2])):
+        for name, marker, size, fill in ((hollow, "o", 9, "none"), (full, "D", 5, PALETTE[2])):
             axes.plot(
                 [row[name] for row in rows],
                 places,
@@ -188,14 +184,14 @@ def _concepts(report: Report, path: Path) -> Path:
         axes.grid(axis="y", visible=False)
         some = f", the lowest {ROWS} of {len(report.per_concept)}" if len(report.per_concept) > ROWS else ""
         axes.set_title(f"{column} by concept{some}")
-        if not (isinstance(report, ClassificationReport) and report.exclusive):
-            axes.set_xlabel(f"precision and recall from a score of {report.threshold:g}")
+        if report.counted_from is not None:
+            axes.set_xlabel(f"precision and recall from a score of {report.counted_from:g}")
         axes.legend(loc="upper left", bbox_to_anchor=(1.12, 1.02))
 
     return paint_to(path, (8.4, max(2.4, 1.2 + 0.3 * len(rows))), paint)
 
 
-def _confusion(report: Report, path: Path) -> Path:
+def _confusion(report: ClassificationReport | DetectionReport, path: Path) -> Path:
     """Counts, tinted by their share of the row: right ones blue, wrong ones orange."""
     names = [short(name, 20) for name in report.concepts]
     said = "predicted"
@@ -234,3 +230,28 @@ def _number(value: float) -> str:
 def _count(value: int) -> str:
     """A count that fits into a cell."""
     return str(value) if value < 10_000 else f"{value / 1000:.0f}k"
+
+
+# By a report's task: what is a concept's bar, and what the two marks on it; and every picture, by its file's name.
+BARS = {
+    "classification": ("F1", ("Precision", "Recall")),
+    "detection": ("Average Precision", ("Precision", "Recall")),
+    "retrieval": ("Recall@1", ("Recall@10", "MAP@R")),
+}
+PLOTS: dict[str, dict[str, Callable[[Any, Path], Path]]] = {
+    "classification": {
+        "concepts": _concepts,
+        "precision_recall": _precision_recall,
+        "roc": _roc,
+        "calibration": calibration,
+        "confusion": _confusion,
+    },
+    "detection": {
+        "concepts": _concepts,
+        "precision_recall": _precision_recall,
+        "f1": _f1,
+        "confusion": _confusion,
+    },
+    "retrieval": {"concepts": _concepts, "recalls": recalls},
+    "clustering": {"sizes": sizes},
+}

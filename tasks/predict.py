@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from itertools import count
@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
 from models.runtime.faults import Fault, short
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.kinds import KINDS
+from models.runtime.predictions import Answer, Clusters, Concepts, Embeddings, Regions
 from tasks.answers import answers, at_least, predictor
 from tasks.files import alone_at
 from tasks.page import log, show
@@ -119,10 +120,12 @@ def predict_shard(
     """Answer for some pictures; one that cannot be read is reported and the rest goes on.
 
     threshold: least score of what is answered; None: a detector's own, and every concept of a classifier.
+    Raises Fault where an embedder's answers are to be drawn.
     """
     ready = predictor(version)
-    own = ready.card.threshold if ready.card.type == "visual-detector" else 0.0
-    least = own if threshold is None else threshold
+    least = KINDS[ready.card.type].least(ready.card, threshold)
+    if draw and KINDS[ready.card.type].answer is Embeddings:
+        raise Fault(f"{version} answers with vectors, of which nothing can be drawn. Leave out --draw.")
     rejected: list[dict[str, str]] = []
     part = folder / PARTS / f"{at:06d}.jsonl"
     part.parent.mkdir(parents=True, exist_ok=True)
@@ -131,7 +134,7 @@ def predict_shard(
         for path, image, answer in answers(version, pictures, "predicting", rejected):
             kept = at_least(answer, least)
             file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
-            found.update(_counted(kept, ready.card, threshold))
+            found.update(COUNTED[type(kept)](kept, ready.card, threshold))
             if draw:
                 _draw(path, image, kept, folder / "drawn")
     count = len(pictures) - len(rejected)
@@ -139,33 +142,39 @@ def predict_shard(
     return Shard(file=str(part), images=count, found=found, rejected=rejected)
 
 
-def _counted(answer: Concepts | Regions, card: Card, threshold: float | None) -> list[str]:
-    """What is found in a picture: the concept of each box; the best, or each that is sure enough, of a classifier's."""
-    if isinstance(answer, Regions):
-        return [answer.concepts[label] for label in answer.labels]
+def _regions(answer: Regions, card: Card, threshold: float | None) -> list[str]:
+    """The concept of each box."""
+    return [answer.concepts[label] for label in answer.labels]
+
+
+def _concepts(answer: Concepts, card: Card, threshold: float | None) -> list[str]:
+    """The best concept, or each that is sure enough."""
     least = threshold if threshold is not None else 0.0 if card.exclusive else card.threshold
     sure = [row["concept"] for row in answer.rows() if row["score"] >= least]
     return sure[:1] if card.exclusive else sure
 
 
-def _line(version: Version, path: Path, image: Image.Image, answer: Concepts | Regions, least: float) -> dict[str, Any]:
+# What is found in a picture, by its name among the card's concepts.
+COUNTED: dict[type[Answer], Callable[[Any, Card, float | None], list[str]]] = {
+    Regions: _regions,
+    Concepts: _concepts,
+    Embeddings: lambda answer, card, threshold: [],
+    Clusters: lambda answer, card, threshold: [card.concepts[answer.cluster]],
+}
+
+
+def _line(version: Version, path: Path, image: Image.Image, answer: Answer, least: float) -> dict[str, Any]:
     return {
         "image": str(path),
         "width": image.width,
         "height": image.height,
         "model": str(version),
         "dataset_version": version.dataset_version,
-        **_found(answer, least),
+        **answer.line(least),
     }
 
 
-def _found(answer: Concepts | Regions, least: float) -> dict[str, Any]:
-    if isinstance(answer, Regions):
-        return {"regions": answer.rows()}
-    return {"concepts": [row for row in answer.rows() if row["score"] >= least]}
-
-
-def _draw(path: Path, image: Image.Image, answer: Concepts | Regions, folder: Path) -> None:
+def _draw(path: Path, image: Image.Image, answer: Answer, folder: Path) -> None:
     from tasks.drawing import draw
 
     parts = [part for part in path.parts if part not in ("/", "..", ".")]
@@ -181,7 +190,7 @@ def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]]
     """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
     rows = rejected + [row for shard in shards for row in shard.rejected]
     with _writing(folder):
-        _join(shards, rows, folder)
+        _join(shards, rows, folder, KINDS[version.type or predictor(version).card.type].answer)
     images = sum(shard.images for shard in shards)
     found = sum((Counter(shard.found) for shard in shards), Counter())
     told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
@@ -190,19 +199,24 @@ def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]]
         "model": str(version),
         "dataset_version": version.dataset_version,
         "images": images,
-        "found": {concept: found[concept] for concept in predictor(version).card.concepts},
+        "found": {concept: found[concept] for concept in _countable(predictor(version).card)},
         "rejected": rows,
         "output": str(folder),
     }
 
 
-def _join(shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> None:
+def _countable(card: Card) -> tuple[str, ...]:
+    """What can be found: of an embedder nothing, whose answer is the same for every picture."""
+    return () if KINDS[card.type].answer is Embeddings else card.concepts
+
+
+def _join(shards: list[Shard], rejected: list[dict[str, str]], folder: Path, answer: type[Answer]) -> None:
     whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
     with whole.open("w", encoding="utf-8") as file:
         for shard in shards:
             with Path(shard.file).open(encoding="utf-8") as part:
                 file.writelines(part)
-    _parquet(whole, folder / "predictions.parquet")
+    _parquet(whole, folder / "predictions.parquet", answer)
     if rejected:
         with (folder / "rejected.csv").open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, ["path", "reason"])
@@ -212,28 +226,38 @@ def _join(shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> 
     shutil.rmtree(folder / PARTS)  # last: until here it says that the rest is this prediction's
 
 
-def _parquet(lines: Path, target: Path) -> None:
-    """A row a region or concept, batch by batch: memory does not grow with the number of pictures."""
+def _parquet(lines: Path, target: Path, answer: type[Answer]) -> None:
+    """A row a region or concept, or a picture, batch by batch: memory does not grow with the number of pictures."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    texts = [(name, pa.string()) for name in ("image", "model", "dataset_version", "concept")]
-    numbers = [(name, pa.float64()) for name in ("score", "x0", "y0", "x1", "y1")]
-    schema = pa.schema(texts + numbers)
+    kinds = {
+        "string": pa.string(),
+        "long": pa.int64(),
+        "double": pa.float64(),
+        "array of float": pa.list_(pa.float32()),
+    }
+    columns = dict.fromkeys(SHARED, "string") | answer.columns
+    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
     with lines.open(encoding="utf-8") as file, pq.ParquetWriter(target, schema) as writer:
         rows: list[dict[str, Any]] = []
         for line in file:
-            rows += _flat(json.loads(line))
-            if len(rows) > 50_000:
+            rows += _flat(json.loads(line), answer)
+            if len(rows) > ROWS[answer]:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
                 rows = []
         writer.write_table(pa.Table.from_pylist(rows, schema))
 
 
-def _flat(line: dict[str, Any]) -> list[dict[str, Any]]:
-    shared = {name: line[name] for name in ("image", "model", "dataset_version")}
+SHARED = ("image", "model", "dataset_version")
+ROWS = {Concepts: 50_000, Regions: 50_000, Clusters: 50_000, Embeddings: 1000}  # held at once; a vector is a long one
+
+
+def _flat(line: dict[str, Any], answer: type[Answer]) -> list[dict[str, Any]]:
+    """The rows of a picture: its regions or concepts, or the line itself."""
+    shared = {name: line[name] for name in SHARED}
     rows = []
-    for row in line.get("regions", line.get("concepts", [])):
+    for row in line.get(answer.name, [line]):
         box = dict(zip(("x0", "y0", "x1", "y1"), row.get("box", ()), strict=False))
-        rows.append(shared | {"concept": row["concept"], "score": row["score"]} | box)
+        rows.append(shared | {name: row[name] for name in answer.columns if name in row} | box)
     return rows

@@ -70,7 +70,7 @@ def runtime(folder: Path) -> Any:
 
 
 class Sightline(PythonModel):
-    """Answers with a row for each region (detector) or each image and concept (classifier)."""
+    """Answers with a row for each region (detector), image and concept (classifier) or image (embedder, clusterer)."""
 
     def load_context(self, context: Any) -> None:
         self.predictor = load(Path(context.artifacts["version"]))
@@ -83,21 +83,15 @@ class Sightline(PythonModel):
         from warning at every load: it wants one, and checks nothing by this one.)
 
         params: `threshold`, the least score of an answered row, in [0, 1]; below 0 the model's own.
-        Answers a table with columns image (row of the input), concept, score and, for a detector,
-        x0, y0, x1, y1 in pixels of the image as given.
+        Answers a table with columns image (row of the input), and concept, score; for a detector also x0, y0,
+        x1, y1 in pixels of the image as given; for an embedder embedding alone, a list of numbers; for a clusterer
+        cluster, score and distance.
         """
-        card = self.predictor.card
+        kind = self.predictor.kind
         answers = self.predictor.predict(_pictures(model_input))
-        least = (params or {}).get("threshold", -1.0)
-        if least < 0:
-            least = card.threshold if card.type == "visual-detector" else 0.0
-        columns = ["image", "concept", "score"]
-        rows = []
-        for i, answer in enumerate(answers):
-            rows += [{"image": i} | _flat(row) for row in answer.rows() if row["score"] >= least]
-        if card.type == "visual-detector":
-            columns += ["x0", "y0", "x1", "y1"]
-        return pandas.DataFrame(rows, columns=columns)
+        least = kind.least(self.predictor.card, (params or {}).get("threshold"))
+        rows = [{"image": i} | row for i, answer in enumerate(answers) for row in answer.table(least)]
+        return pandas.DataFrame(rows, columns=["image", *kind.answer.columns])
 
 
 def _pictures(given: Any) -> list[Any]:
@@ -109,11 +103,6 @@ def _pictures(given: Any) -> list[Any]:
     # An array of one picture has three dimensions, of several four; a series has one, a path none at all.
     several = isinstance(given, list | tuple) or getattr(given, "ndim", 3) != 3
     return list(given) if several else [given]
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    box = row.pop("box", None)
-    return row if box is None else row | dict(zip(("x0", "y0", "x1", "y1"), box, strict=True))
 
 
 mlflow.models.set_model(Sightline())

@@ -9,7 +9,6 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
-from typing import cast
 
 import mlflow
 from mlflow.entities import LoggedModel
@@ -17,20 +16,23 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import Array
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
+from torch import nn
 
 from models.catalog import libraries
-from models.parameters import ClassifierParameters, DetectorParameters, is_version
+from models.parameters import is_version
 from models.runtime import networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
-from models.runtime.predictions import Regions
+from models.runtime.kinds import KINDS
 from models.runtime.predictor import Predictor
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, trained_on
 from tasks.data.dataset import Dataset
+from tasks.data.narrowing import only
 from tasks.estimate import samples
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
@@ -56,10 +58,11 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
             set_alias(held, CHALLENGER)  # it was killed before it got it
         discard(plan)
         return resolve(str(held))
-    dataset = plan.dataset.open()
+    dataset = only(plan.dataset.open(), plan.parameters.concepts)
     predictor = predictor_of(plan, checkpoint, dataset)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = write_version(predictor, dataset, Path(scratch) / "version", started_from(plan))
+        seen = started_from(plan) | learned_from(plan, dataset)
+        folder = write_version(predictor, Path(scratch) / "version", seen)
         _remove_unfinished(plan, checkpoint)
         logged = _log(plan, checkpoint, folder, predictor.card)
         stored = f"{logged.artifact_location}/artifacts/version"
@@ -72,54 +75,69 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
 
 def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -> Predictor:
     """The trained network with its card; a detector's threshold is the one with the best F1 on val."""
-    given = plan.parameters
+    given, weights = plan.parameters, Path(checkpoint.weights)
+    known = {name: value for name, value in given.model_dump().items() if name in FROM_PARAMETERS}
     mean, std = networks.normalisation(given.template)
     card = Card(
-        mean=mean,
-        std=std,
+        **{"mean": mean, "std": std, "concepts": dataset.concepts, "network": given.network_options}
+        | known
+        | _decided(weights.with_name("card.json")),
         type=plan.type,
         template=given.template,
-        concepts=dataset.concepts,
-        image_size=given.image_size,
+        exclusive=getattr(given, "concepts_mutually_exclusive", True),
         dataset=plan.dataset.name,
         dataset_version=plan.dataset.version,
         parameters=given.model_dump(mode="json"),
-    ).with_(**_answering(given))
-    decided = Path(checkpoint.weights).with_name("card.json")  # what of the card the training itself decided
-    if decided.is_file():
-        card = card.with_(**json.loads(decided.read_text(encoding="utf-8")))
+    )
     network = networks.build(card.template, len(card.concepts), image_size=card.image_size, options=card.network)
-    network.load_state_dict(load_file(checkpoint.weights))
-    if plan.type != "visual-detector":
-        return Predictor(network, card)
+    state = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith(STAYS_BEHIND)}
+    network.load_state_dict(state)
+    return _at_best_threshold(network, card, dataset) if KINDS[plan.type].sure else Predictor(network, card)
+
+
+FROM_PARAMETERS = ("image_size", "nms_iou", "max_detections")  # what a card takes over as it is
+STAYS_BEHIND = "margin."  # weights that only a training needs
+
+
+def _decided(file: Path) -> dict:
+    """What of the card the training itself decided, where it did."""
+    if not file.is_file():
+        return {}
+    found = json.loads(file.read_text(encoding="utf-8"))
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _at_best_threshold(network: nn.Module, card: Card, dataset: Dataset) -> Predictor:
     val = dataset.split("val")
-    found = cast(list[Regions], Predictor(network, card).predict([dataset.path(entry) for entry in val]))
+    found = Predictor(network, card).predict([dataset.path(entry) for entry in val])
     return Predictor(network, card.with_(threshold=best_threshold(val, found, card.concepts)))
-
-
-def _answering(given) -> dict:
-    if isinstance(given, DetectorParameters):
-        return {"nms_iou": given.nms_iou, "max_detections": given.max_detections}
-    assert isinstance(given, ClassifierParameters)
-    return {"exclusive": given.concepts_mutually_exclusive}
 
 
 def started_from(plan: TrainingPlan) -> frozenset[str]:
     """sha256 of the images that the weights it started from were learned from, where those are a version's."""
+    embedder = getattr(plan.parameters, "embedder", "")
+    if embedder:
+        return trained_on(resolve(embedder))
     if is_version(plan.parameters.weights):
         return trained_on(resolve(plan.parameters.weights))
     beside = Path(plan.parameters.weights).with_name("trained_on.txt")
     return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
 
 
-def write_version(predictor: Predictor, dataset: Dataset, folder: Path, earlier: frozenset[str]) -> Path:
+def learned_from(plan: TrainingPlan, dataset: Dataset) -> frozenset[str]:
+    """sha256 of the dataset's images that were learned from or picked by; none where nothing was trained."""
+    if getattr(plan.parameters, "epochs", 1) == 0:
+        return frozenset()
+    return frozenset(entry.sha256 for entry in dataset.annotations if entry.split in ("train", "val"))
+
+
+def write_version(predictor: Predictor, folder: Path, seen: frozenset[str]) -> Path:
     """Weights, card, a copy of the runtime and the digests of the images learned from, in one folder; then their own.
 
-    earlier: digests of images that its weights had seen before this training.
+    seen: digests of the images that its weights were learned from or picked by, also before this training.
     """
     predictor.save(folder)
     shutil.copytree(RUNTIME, folder / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
-    seen = earlier | {entry.sha256 for entry in dataset.annotations if entry.split in ("train", "val")}
     (folder / "trained_on.txt").write_text("\n".join(sorted(seen)) + "\n", encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder).as_posix()}" for path in files]
@@ -174,19 +192,27 @@ def signature(card: Card) -> ModelSignature:
     Not what goes in: MLflow makes a table of every input that has a schema, and then refuses lists of paths
     and of arrays. `ports` says what goes in.
     """
-    columns = [ColSpec(DataType.long, "image"), ColSpec(DataType.string, "concept"), ColSpec(DataType.double, "score")]
-    if card.type == "visual-detector":
-        columns += [ColSpec(DataType.double, name) for name in ("x0", "y0", "x1", "y1")]
+    columns = {"image": "long"} | KINDS[card.type].answer.columns
+    outputs = Schema([ColSpec(COLUMNS[kind], name) for name, kind in columns.items()])  # type: ignore[list-item]
     threshold = ParamSpec("threshold", DataType.double, -1.0)
-    return ModelSignature(outputs=Schema([*columns]), params=ParamSchema([threshold]))
+    return ModelSignature(outputs=outputs, params=ParamSchema([threshold]))
+
+
+COLUMNS = {
+    "long": DataType.long,
+    "string": DataType.string,
+    "double": DataType.double,
+    "array of float": Array(DataType.float),
+}
 
 
 def ports(card: Card) -> dict:
     """What a workflow needs to know before any weight is loaded."""
+    name = KINDS[card.type].answer.name
     return {
         "type": card.type,
         "inputs": {"image": "image"},
-        "outputs": {"regions": "regions"} if card.type == "visual-detector" else {"concepts": "concepts"},
+        "outputs": {name: name},
         "concepts": list(card.concepts),
         "image_size": card.image_size,
     }

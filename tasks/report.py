@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.files import write
-from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report, total
 from tasks.plots import plot_report
 
@@ -29,6 +28,14 @@ SAID = {
     "macro_precision": "precision, mean of concepts",
     "macro_recall": "recall, mean of concepts",
     "log_loss": "log loss",
+    "calibration_error": "calibration error (ECE)",
+    "recall_1": "recall@1",
+    "recall_5": "recall@5",
+    "recall_10": "recall@10",
+    "map_r": "MAP@R",
+    "silhouette": "silhouette (simplified)",
+    "purity": "purity",
+    "nmi": "mutual information (normalised)",
     "map_50": "mAP at IoU .50",
     "map": "mAP at IoU .50–.95",
     "map_75": "mAP at IoU .75",
@@ -48,6 +55,8 @@ SAID = {
     "false_positives": "false positives",
     "false_negatives": "false negatives",
     "boxes": "boxes",
+    "clusters": "clusters",
+    "gallery": "images with a concept",
     "images": "images",
 }
 
@@ -68,7 +77,7 @@ def markdown(report: Report, title: str) -> str:
     lines = [f"# {title}", "", _headline(report), ""]
     if report.notes:
         lines += [*(f"- {note}" for note in report.notes), ""]
-    lines += _table([{"Concept": "**all**"} | _totals(report), *report.per_concept])
+    lines += _table([{next(iter(report.per_concept[0])): "**all**"} | _totals(report), *report.per_concept])
     lines += ["", *_table([{"metric": said, "value": value} for said, value in _summary(report)])]
     return "\n".join(lines) + "\n"
 
@@ -100,12 +109,8 @@ def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
 
 def _headline(report: Report) -> str:
     """The number that counts, with its interval, and what it was measured on."""
-    summary, on = report.summary, f"{report.images} images"
+    summary, on = report.summary, f"{report.images} images{report.conditions}"
     name, said = report.headline, SAID[report.headline]
-    if not isinstance(report, ClassificationReport):
-        on += f" with {summary['boxes']} boxes; counts from a score of {report.threshold:g}, at IoU {report.iou:g}"
-    elif not report.exclusive:
-        on += f"; counts from a score of {report.threshold:g}"
     if math.isnan(summary[name]):
         return f"{said} is undefined, on {on}."
     low, high = _text(summary[f"{name}_low"]), _text(summary[f"{name}_high"])
@@ -115,7 +120,7 @@ def _headline(report: Report) -> str:
 def _totals(report: Report) -> dict[str, Any]:
     """The row of all concepts together; a blank where it would be no mean or sum."""
     row = total("", report.summary, report.per_concept)
-    return {column: row.get(column) for column in report.per_concept[0] if column != "Concept"}
+    return {column: row.get(column) for column in list(report.per_concept[0])[1:]}
 
 
 def _summary(report: Report) -> list[tuple[str, Any]]:
@@ -127,24 +132,14 @@ def _summary(report: Report) -> list[tuple[str, Any]]:
 def _content(report: Report, title: str) -> dict[str, Any]:
     """The report as JSON values."""
     content: dict[str, Any] = {"title": title, "task": report.task, "headline": report.headline}
-    content |= {"images": report.images, "threshold": counted_from(report)}
-    if isinstance(report, ClassificationReport):
-        content["exclusive"] = report.exclusive
-    else:
-        content["iou"] = report.iou
+    content |= {"images": report.images, "threshold": report.counted_from}
     return content | {
         "concepts": list(report.concepts),
         "summary": plain(report.summary),
         "per_concept": [plain(row) for row in report.per_concept],
-        "confusion": report.confusion.tolist(),
+        **report.details,
         "notes": list(report.notes),
     }
-
-
-def counted_from(report: Report) -> float | None:
-    """From which score on something counts; None where that decides nothing: the highest score is the answer."""
-    exclusive = isinstance(report, ClassificationReport) and report.exclusive
-    return None if exclusive else report.threshold
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import shutil
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from prefect import task
@@ -13,12 +14,15 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
-from models.parameters import ClassifierParameters, Parameters, is_version
+from models.embedding_parameters import EmbeddingParameters
+from models.parameters import Parameters, is_version
 from models.runtime.faults import Fault
 from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
+from tasks.embeddings import embedder_of
 from tasks.estimate import estimate
 from tasks.files import alone_at, write
+from tasks.learnable import check_learnable, unseen
 from tasks.page import log, show
 from tasks.plan import PinnedDataset, TrainingPlan, check_name, default_name, labels_digest, resolved, sources_digest
 from tasks.registry import resolve, trained
@@ -46,6 +50,8 @@ class Checkpoint(BaseModel):
 
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
     """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
+    if isinstance(parameters, EmbeddingParameters):
+        embedder_of(parameters.embedder)
     given, named = resolved(parameters)
     plan = TrainingPlan(
         name=check_name(name or default_name(dataset.name, template(parameters.template).type)),
@@ -61,29 +67,7 @@ def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = ""
 
 def check_trainable(dataset: Dataset, plan: TrainingPlan) -> None:
     """Raises Fault that lists every reason why this dataset cannot train this model."""
-    wanted = "detection" if plan.type == "visual-detector" else "classification"
-    faults = []
-    if dataset.task != wanted:
-        faults.append(f"its labels are for {dataset.task}, and {plan.parameters.template} needs {wanted}")
-    for split in ("train", "val"):
-        if not dataset.split(split):
-            faults.append(f"its {split} split is empty (ingest it under another name with --split 80/10/10)")
-    given = plan.parameters
-    if isinstance(given, ClassifierParameters) and given.concepts_mutually_exclusive and not dataset.exclusive:
-        faults.append("some images have several concepts or none; set concepts_mutually_exclusive: false")
-    shown = len(dataset.concepts) - len(unseen(dataset))
-    if plan.type == "visual-classifier" and shown < 2:
-        faults.append(f"a classifier needs two concepts or more, and its training images show {shown}")
-    if plan.type == "visual-detector" and not shown:
-        faults.append("no training image has a box")
-    if faults:
-        raise Fault(f"dataset {dataset.name}: cannot train {plan.name}: {'; '.join(faults)}.")
-
-
-def unseen(dataset: Dataset) -> list[str]:
-    """Concepts that no training image shows: nothing can learn them."""
-    shown = {name for entry in dataset.split("train") for name in (*entry.concepts, *entry.box_concepts)}
-    return [name for name in dataset.concepts if name not in shown]
+    check_learnable(dataset, plan.parameters, plan.name)
 
 
 def alone(plan: TrainingPlan) -> AbstractContextManager[None]:
@@ -105,9 +89,9 @@ def train(plan: TrainingPlan) -> Checkpoint:
         known = Checkpoint.model_validate_json(finished.read_text(encoding="utf-8"))
         log("the training was finished before; only its registration is left")
         return known if active(known.run) else known.model_copy(update={"run": start_run(plan, folder)})
-    given = plan.parameters
-    log(f"training {plan.name}: {given.template}, {given.epochs} epochs on {plan.dataset.name} {plan.dataset.version}")
-    for name in unseen(plan.dataset.open()):
+    what = f"{plan.parameters.template} on {plan.dataset.name} {plan.dataset.version}"
+    log(f"training {plan.name}: {what}")
+    for name in () if isinstance(plan.parameters, EmbeddingParameters) else unseen(plan.dataset.open()):
         log(f"no training image shows {name!r}: the model will not know it")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
@@ -116,7 +100,7 @@ def train(plan: TrainingPlan) -> Checkpoint:
     checkpoint = _fit(plan, folder)
     _check_unchanged(plan)
     write(finished, checkpoint.model_dump_json())
-    pictures = sorted(folder.glob("*.png"))
+    pictures = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
     show(_story(plan, checkpoint), f"training-{plan.name}", "Training", pictures)
     return checkpoint
 
@@ -145,25 +129,16 @@ def discard(plan: TrainingPlan) -> None:
 
 
 def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
-    # Lightning takes seconds to import: only a run that really trains pays for it.
-    from pytorch_lightning.loggers import MLFlowLogger
-
-    from models.training import lightning_precision
-    from tasks.fitting import learn
     from tasks.plots import plot_training
 
-    dataset = plan.dataset.open()
     run = start_run(plan, folder)
-    given = plan.parameters
     began = time.monotonic()
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
-        mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
-        logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-        history, monitored = learn(dataset, given, folder, logger, log, start=start_of(given.weights))
-        best = max(row[monitored] for row in history if monitored in row)
-        mlflow.log_metrics({"best_" + monitored: best, "seconds": time.monotonic() - began})
+        history, monitored = _learned(plan, folder, run)
+        best = max((row[monitored] for row in history if monitored in row), default=0.0)
+        mlflow.log_metrics({"seconds": time.monotonic() - began} | ({"best_" + monitored: best} if monitored else {}))
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
-        for plot in plot_training(history, folder):
+        for plot in plot_training(history, folder) if len(history) > 1 else ():
             mlflow.log_artifact(str(plot), "training")
     return Checkpoint(
         weights=str(folder / "best.safetensors"),
@@ -173,6 +148,28 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
         epochs=len(history),
         seconds=round(time.monotonic() - began, 1),
     )
+
+
+def _learned(plan: TrainingPlan, folder: Path, run: str) -> tuple[list[dict[str, Any]], str]:
+    """The history of the training in `folder`, and the metric that counts: of a network, or of a head on embeddings."""
+    dataset, given = plan.dataset.open(), plan.parameters
+    if isinstance(given, EmbeddingParameters):
+        from tasks.embedded import learn_on_embeddings
+
+        history, monitored = learn_on_embeddings(dataset, given, folder, log)
+        mlflow.log_metrics({name: value for name, value in history[-1].items() if name != "step"})
+        for picture in sorted([*folder.glob("*.png"), *folder.rglob("*.jpg")]):
+            mlflow.log_artifact(str(picture), (Path("training") / picture.parent.relative_to(folder)).as_posix())
+        return history, monitored
+    # Lightning takes seconds to import: only a run that really trains pays for it.
+    from pytorch_lightning.loggers import MLFlowLogger
+
+    from models.training import lightning_precision
+    from tasks.fitting import learn
+
+    mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
+    logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
+    return learn(dataset, given, folder, logger, log, start=start_of(given.weights))
 
 
 def start_of(weights: str) -> Path | None:
@@ -185,8 +182,9 @@ def start_of(weights: str) -> Path | None:
 
 def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:
     rows = "\n".join(f"| {name} | {value} |" for name, value in sorted(plan.given.items()))
+    best = f", best {checkpoint.monitored} **{checkpoint.best:.4f}**" if checkpoint.monitored else ""
     return (
         f"# {plan.name}\n\n{plan.given['template']} on **{plan.dataset.name}** (`{plan.dataset.version}`): "
-        f"{checkpoint.epochs} epochs in {checkpoint.seconds:.0f} s, "
-        f"best {checkpoint.monitored} **{checkpoint.best:.4f}**.\n\n| parameter | value |\n|---|---|\n{rows}\n"
+        f"{f'{checkpoint.epochs} epochs' if checkpoint.epochs > 1 else 'fitted'} in {checkpoint.seconds:.0f} s{best}."
+        f"\n\n| parameter | value |\n|---|---|\n{rows}\n"
     )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
 
 from PIL import Image, ImageDraw
 
 from models.runtime.faults import short
-from models.runtime.images import decode
 from models.runtime.predictions import Concepts, Regions
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.drawing import lettering
-from tasks.files import write
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report
+from tasks.metrics.detection import DetectionReport
 from tasks.metrics.mistakes import Confused, Mislocated, confused, mislocated
+from tasks.sheets import GAP, LETTERS, captioned, fitted, sheet, written
 from tasks.style import INK
 
 # Pixels of a cell and cells in a row: 960 across. As JPEG that is .2 to .4 MB in a page that keeps it for good,
 # as PNG 1.1 to 1.6 (three sets of photos).
 REGIONS, WHOLE = (464, 2), (306, 3)
-ROWS, GAP = 3, 10
-LETTERS = 13
+ROWS = 3
 RIGHT, WRONG, MISSED = "#1f6fb4", "#db5c1a", "#ffffff"  # as in the confusion matrix; white shows on most pictures
 NAME = "worst_errors.jpg"
 
@@ -43,33 +40,43 @@ def worst_errors(
     """
     path = folder / NAME
     path.unlink(missing_ok=True)
-    if isinstance(report, ClassificationReport):
-        columns = WHOLE[1]
-        taken = confused(annotations, cast(Sequence[Concepts], found), report)[: ROWS * columns]
-        cells = [_confused(dataset, annotations[one.index], one) for one in taken]
-    else:
-        columns = REGIONS[1]
-        regions = cast(Sequence[Regions], found)
-        placed = mislocated(annotations, regions, report)[: ROWS * columns]
-        cells = [_mislocated(dataset, annotations[one.index], regions[one.index], one) for one in placed]
+    drawn, columns, top = CELLS[report.task]
+    cells = drawn(dataset, annotations, found, report, ROWS * columns)
     if not cells:
         return []
-    sheet = io.BytesIO()  # subsampling 0: thin lines keep their colour
-    _sheet(cells, columns, legend=report.task == "detection").save(
-        sheet, "JPEG", quality=85, subsampling=0, optimize=True
-    )
-    return [write(path, sheet.getvalue())]
+    whole = sheet(cells, columns, top)
+    if report.task == "detection":
+        _legend(ImageDraw.Draw(whole))
+    return [written(whole, path)]
+
+
+def _concepts(
+    dataset: Dataset,
+    annotations: Sequence[Annotation],
+    found: Sequence[Concepts],
+    report: ClassificationReport,
+    most: int,
+) -> list[Image.Image]:
+    taken = confused(annotations, found, report)[:most]
+    return [_confused(dataset, annotations[one.index], one) for one in taken]
+
+
+def _regions(
+    dataset: Dataset, annotations: Sequence[Annotation], found: Sequence[Regions], report: DetectionReport, most: int
+) -> list[Image.Image]:
+    placed = mislocated(annotations, found, report)[:most]
+    return [_mislocated(dataset, annotations[one.index], found[one.index], one) for one in placed]
 
 
 def _confused(dataset: Dataset, entry: Annotation, wrong: Confused) -> Image.Image:
     said = ", ".join(f"{name} {score:.2f}" for name, score in wrong.said) or "nothing"
-    picture, _ = _fitted(dataset, entry, WHOLE[0])
-    return _captioned(picture, WHOLE[0], f"is {', '.join(wrong.actual) or 'nothing'}", f"said {said}", entry.image)
+    picture, _ = fitted(dataset, entry, WHOLE[0])
+    return captioned(picture, WHOLE[0], f"is {', '.join(wrong.actual) or 'nothing'}", f"said {said}", entry.image)
 
 
 def _mislocated(dataset: Dataset, entry: Annotation, found: Regions, wrong: Mislocated) -> Image.Image:
     """Labels last and the surest on top: what was said stands above its region, what was missed below its box."""
-    picture, times = _fitted(dataset, entry, REGIONS[0])
+    picture, times = fitted(dataset, entry, REGIONS[0])
     pen = ImageDraw.Draw(picture)
     boxes = (found.boxes * times).tolist()
     for i in wrong.right:
@@ -85,15 +92,7 @@ def _mislocated(dataset: Dataset, entry: Annotation, found: Regions, wrong: Misl
     for i in surest_last:
         text = f"{short(found.concepts[found.labels[i]], 16)} {found.scores[i]:.2f}"
         _label(pen, (boxes[i][0], boxes[i][1] - LETTERS - 3), text, WRONG, "white", picture.size)
-    return _captioned(picture, REGIONS[0], f"{len(wrong.wrong)} wrong, {len(wrong.missed)} missed", entry.image)
-
-
-def _fitted(dataset: Dataset, entry: Annotation, cell: int) -> tuple[Image.Image, float]:
-    """The picture with its longer side as long as a cell's, and by how much it was enlarged or shrunk for that."""
-    image = decode(dataset.path(entry))
-    times = cell / max(image.size)
-    size = (max(1, round(image.width * times)), max(1, round(image.height * times)))
-    return image.resize(size, Image.Resampling.LANCZOS), times
+    return captioned(picture, REGIONS[0], f"{len(wrong.wrong)} wrong, {len(wrong.missed)} missed", entry.image)
 
 
 def _dashed(pen: ImageDraw.ImageDraw, box: Sequence[float], dash: int = 5) -> None:
@@ -119,40 +118,6 @@ def _label(
     pen.text((x + 2, y + high / 2), text, ink, font, "lm")
 
 
-def _captioned(picture: Image.Image, width: int, *lines: str) -> Image.Image:
-    """The picture in a white cell as wide as all are, and the lines below it, the first in ink."""
-    strip = LETTERS + 5
-    cell = Image.new("RGB", (width, picture.height + strip * len(lines) + 4), "white")
-    cell.paste(picture, ((width - picture.width) // 2, 0))
-    pen = ImageDraw.Draw(cell)
-    for i, line in enumerate(lines):
-        middle = picture.height + strip * i + strip / 2 + 3
-        pen.text(
-            (width / 2, middle),
-            short(line, width // 8),
-            INK if i + 1 < len(lines) else "#777777",
-            lettering(LETTERS),
-            "mm",
-        )
-    return cell
-
-
-def _sheet(cells: Sequence[Image.Image], columns: int, legend: bool) -> Image.Image:
-    """The cells row by row, each row as high as its highest; what the lines mean is told above."""
-    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
-    heights = [max(cell.height for cell in row) + GAP for row in rows]
-    top = 2 * GAP + LETTERS if legend else GAP
-    pitch = cells[0].width + GAP
-    wide = min(columns, len(cells)) * pitch + GAP
-    sheet = Image.new("RGB", (wide, top + sum(heights)), "white")
-    for i, cell in enumerate(cells):
-        row, column = divmod(i, columns)
-        sheet.paste(cell, (GAP + column * pitch, top + sum(heights[:row])))
-    if legend:
-        _legend(ImageDraw.Draw(sheet))
-    return sheet
-
-
 def _legend(pen: ImageDraw.ImageDraw) -> None:
     """What the lines mean."""
     x, y, font = float(GAP), GAP + LETTERS / 2, lettering(LETTERS)
@@ -165,3 +130,10 @@ def _legend(pen: ImageDraw.ImageDraw) -> None:
             pen.rectangle(box, outline=colour, width=2 if colour == WRONG else 1)
         pen.text((x + 28, y), text, INK, font, "lm")
         x += 28 + font.getlength(text) + 24
+
+
+# By a report's task: its cells, so many in a row, below so much of a heading.
+CELLS: dict[str, tuple[Callable[..., list[Image.Image]], int, int]] = {
+    "classification": (_concepts, WHOLE[1], GAP),
+    "detection": (_regions, REGIONS[1], 2 * GAP + LETTERS),
+}

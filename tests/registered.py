@@ -18,7 +18,7 @@ from tasks.plan import PinnedDataset, TrainingPlan
 from tasks.register import register
 from tasks.registry import Version
 from tasks.tracking import start_run
-from tasks.train import Checkpoint, plan_training, work_folder
+from tasks.train import Checkpoint, plan_training, train, work_folder
 from tests.drawn import shapes
 
 SPLITS = ("train",) * 8 + ("val",) * 4 + ("test",) * 4
@@ -47,12 +47,24 @@ def registered(plan: TrainingPlan, change: Callable[[nn.Module], object] | None 
     return register.fn(plan, checkpoint(plan, change))
 
 
+def planned_on(dataset: PinnedDataset, embedder: object, template: str, **given: object) -> TrainingPlan:
+    """A plan to learn from a registered version's embeddings, under a name that no other test has."""
+    checked = parameters({"template": template, "embedder": str(embedder)} | given)
+    return plan_training(dataset, checked, f"shapes-{next(numbers)}")
+
+
+def learned(plan: TrainingPlan) -> Version:
+    """A version that was really trained: for what is fitted in less than a second."""
+    return register.fn(plan, train.fn(plan))
+
+
 def checkpoint(plan: TrainingPlan, change: Callable[[nn.Module], object] | None = None) -> Checkpoint:
     """As if the plan had been trained, with the weights its network starts from or what `change` makes of them."""
     run = start_run(plan, work_folder(plan))
     given = plan.parameters
     torch.manual_seed(given.seed)
-    network = networks.build(given.template, len(plan.dataset.open().concepts), image_size=given.image_size)
+    concepts = len(plan.dataset.open().concepts)
+    network = networks.build(given.template, concepts, image_size=given.image_size, options=given.network_options)
     with torch.no_grad():
         (change or bool)(network)
     weights = work_folder(plan) / "best.safetensors"

@@ -10,7 +10,7 @@ from urllib.error import URLError
 from torch import Tensor, nn
 from torchvision import models
 
-from . import dfine
+from . import dfine, heads
 from .classifiers import at_size, resnet_light, torchvision
 from .faults import Fault, choices
 from .light import LightDetector
@@ -40,7 +40,8 @@ def build(
 ) -> nn.Module:
     """The network of a template, for (N, 3, H, W) float pictures normalised by `normalisation(template)`.
 
-    A classifier's forward gives (N, concepts) logits, and has `embed`; a detector has `detect` (see `LightDetector`).
+    A classifier's forward gives (N, concepts) logits, and has `embed`; a detector has `detect` (see `LightDetector`);
+    an embedder's forward gives vectors, a clusterer's distances (see `heads`).
     Each says in `trunk` where its backbone lies and in `concept_rows` which tensors have a row a concept.
     weights: `none`, or `pretrained`: the library's, but for what depends on the number of concepts.
     options: what a card keeps beside (`Card.network`) to build its network again, such as fitted anchors.
@@ -51,7 +52,7 @@ def build(
         raise Fault(f"weights: a network starts from 'none' or 'pretrained', got {weights!r}")
     network = _builder(template)(concepts, image_size, **(options or {}))
     if weights == "pretrained":
-        state = _fetch(template, image_size)
+        state = _fetch((options or {}).get("backbone", template), image_size)
         rows = getattr(network, "concept_rows", {})
         copy_fitting(network, {name: tensor for name, tensor in state.items() if name not in rows})
     return network
@@ -75,8 +76,23 @@ def _dfine_small(concepts: int, image_size: int, **changed: Any) -> nn.Module:
     return dfine.DFine(concepts, **changed)
 
 
+def _embedder(concepts: int, image_size: int, backbone: str, embedding_size: int) -> nn.Module:
+    """On the backbone of any classification network, by its template's name."""
+    return heads.Embedder(build(backbone, 1, image_size=image_size), embedding_size)
+
+
+def _headed(head: Any, concepts: int, image_size: int, embedder: dict[str, Any], **options: Any) -> nn.Module:
+    """A head on a whole network, which `embedder` says how to build: template, concepts and options."""
+    return head(build(**embedder, image_size=image_size), concepts, **options)
+
+
 BUILDERS: dict[str, Callable[..., Any]] = {
     "resnet_light": resnet_light,
+    "angular_margin": _embedder,
+    "as_is": _embedder,
+    "linear": partial(_headed, heads.linear),
+    "knn": partial(_headed, heads.knn),
+    "kmeans": partial(_headed, heads.kmeans),
     "fcos_light": _fcos_light,
     "dfine_small": _dfine_small,
     **{name: partial(TorchvisionDetector, name) for name in FAMILIES},

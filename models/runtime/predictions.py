@@ -1,9 +1,13 @@
-"""What a model answers: frozen columns, checked once when made, right-shaped when empty."""
+"""What a model answers: frozen columns, checked once when made, right-shaped when empty.
+
+Every kind of answer has a `name` (its port in a workflow), the `columns` of its table beside the picture's, with their
+types in MLflow's words, `rows()` as people read them, `line(least)` for JSON and `table(least)` for a table.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +21,9 @@ class Concepts:
     scores: (C,) float32 in [0, 1], one per name in `concepts`; they sum to 1 only for a model whose
     concepts are mutually exclusive.
     """
+
+    name: ClassVar[str] = "concepts"
+    columns: ClassVar[dict[str, str]] = {"concept": "string", "score": "double"}
 
     scores: Array
     concepts: tuple[str, ...]
@@ -38,6 +45,14 @@ class Concepts:
         order = np.argsort(-self.scores, kind="stable")
         return [{"concept": self.concepts[i], "score": float(self.scores[i])} for i in order]
 
+    def line(self, least: float = 0.0) -> dict[str, Any]:
+        """`{"concepts": rows}` with a score of `least` or more."""
+        return {"concepts": self.table(least)}
+
+    def table(self, least: float = 0.0) -> list[dict[str, Any]]:
+        """The rows with a score of `least` or more."""
+        return [row for row in self.rows() if row["score"] >= least]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Regions:
@@ -46,6 +61,9 @@ class Regions:
     boxes: (N, 4) float64, xyxy, pixels of the image as given.  scores: (N,) float32 in [0, 1].
     labels: (N,) int64 into `concepts`, which is always the full tuple of names, also when N is 0.
     """
+
+    name: ClassVar[str] = "regions"
+    columns: ClassVar[dict[str, str]] = Concepts.columns | dict.fromkeys(("x0", "y0", "x1", "y1"), "double")
 
     boxes: Array
     scores: Array
@@ -79,6 +97,100 @@ class Regions:
             {"box": box.tolist(), "concept": self.concepts[label], "score": float(score)}
             for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
         ]
+
+    def line(self, least: float = 0.0) -> dict[str, Any]:
+        """`{"regions": rows}` with a score of `least` or more."""
+        return {"regions": self[self.scores >= least].rows()}
+
+    def table(self, least: float = 0.0) -> list[dict[str, Any]]:
+        """The same with the box as x0, y0, x1, y1."""
+        rows = self[self.scores >= least].rows()
+        return [row | dict(zip(("x0", "y0", "x1", "y1"), row.pop("box"), strict=True)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embeddings:
+    """Where one image lies among others: alike ones are near.
+
+    vector: (D,) float32 of length 1, so that the product of two is their cosine similarity, -1 to 1.
+    """
+
+    name: ClassVar[str] = "embeddings"
+    columns: ClassVar[dict[str, str]] = {"embedding": "array of float"}
+
+    vector: Array
+
+    def __post_init__(self) -> None:
+        _check("vector", self.vector, (len(self.vector),), np.float32)
+        if not np.isfinite(self.vector).all():
+            raise ValueError("a vector must be of finite numbers")
+
+    def __len__(self) -> int:
+        return len(self.vector)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row: `{"embedding": [D numbers]}`."""
+        return [{"embedding": self.vector.tolist()}]
+
+    def line(self, least: float = 0.0) -> dict[str, Any]:
+        """`{"embedding": [D numbers]}`; it has no score."""
+        return self.rows()[0]
+
+    def table(self, least: float = 0.0) -> list[dict[str, Any]]:
+        """The one row."""
+        return self.rows()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Clusters:
+    """To which group one image belongs.
+
+    distances: (K,) float32, 0 to 2, K of 2 or more: from the image's embedding of length 1 to each centre.
+    """
+
+    name: ClassVar[str] = "clusters"
+    columns: ClassVar[dict[str, str]] = {"cluster": "long", "score": "double", "distance": "double"}
+
+    distances: Array
+
+    def __post_init__(self) -> None:
+        _check("distances", self.distances, (len(self.distances),), np.float32)
+        if len(self.distances) < 2 or not self.distances.min() >= 0:
+            raise ValueError(f"distances must be two or more, from 0 on, got {self.distances}")
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    @property
+    def cluster(self) -> int:
+        """The one with the nearest centre, from 0; the first of equals."""
+        return int(self.distances.argmin())
+
+    @property
+    def score(self) -> float:
+        """How clearly it belongs there: 0 between two clusters, 1 at the centre of its own.
+
+        The simplified silhouette, (b - a) / b of the distances a and b to the nearest and the next centre
+        (Hruschka 2004, after Rousseeuw 1987).
+        """
+        nearest, other = np.partition(self.distances.astype(np.float64), 1)[:2]
+        return float((other - nearest) / other) if other > 0 else 0.0
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row: `{"cluster", "score", "distance"}`."""
+        nearest = self.cluster
+        return [{"cluster": nearest, "score": self.score, "distance": float(self.distances[nearest])}]
+
+    def line(self, least: float = 0.0) -> dict[str, Any]:
+        """The one row; every picture is in some cluster, so `least` leaves out none."""
+        return self.rows()[0]
+
+    def table(self, least: float = 0.0) -> list[dict[str, Any]]:
+        """The row, if it has a score of `least` or more."""
+        return [row for row in self.rows() if row["score"] >= least]
+
+
+Answer = Concepts | Regions | Embeddings | Clusters
 
 
 def _check(name: str, column: Array, shape: tuple[int, ...], dtype: type) -> None:

@@ -17,11 +17,10 @@ from . import networks
 from .card import Card
 from .faults import Fault
 from .images import decode, to_rgb
-from .predictions import Concepts, Regions
+from .kinds import KINDS, Kind
 from .transform import canvas, fit, normalise, stack
 
 Picture = Path | str | bytes | np.ndarray | Image.Image
-FLOOR = 0.01  # regions less sure than this are never answered: too many to be of use
 
 
 class Predictor:
@@ -51,8 +50,13 @@ class Predictor:
         save_file(weights, folder / "weights.safetensors")
         (folder / "card.json").write_text(self.card.to_json(), encoding="utf-8")
 
-    def predict(self, pictures: Sequence[Picture], batch_size: int = 16) -> list[Concepts] | list[Regions]:
-        """One answer a picture, in order: `Concepts` of a classifier, `Regions` (surest first) of a detector.
+    @property
+    def kind(self) -> Kind:
+        """What a model of this type answers."""
+        return KINDS[self.card.type]
+
+    def predict(self, pictures: Sequence[Picture], batch_size: int = 16) -> list:
+        """One answer a picture, in order: `Concepts`, `Regions` (surest first), `Embeddings` or `Clusters` (`kind`).
 
         pictures: paths, encoded bytes, decoded (H, W, 3) uint8 RGB arrays or Pillow images.
         Raises Fault, naming the picture by its path or its place (from 0), when one cannot be decoded.
@@ -66,32 +70,34 @@ class Predictor:
     @torch.inference_mode()
     def answer(self, images: Sequence[Image.Image]) -> list:
         """One answer an image. Only images of one canvas share a batch: no answer depends on its company's size."""
-        tensors = [fit(image, self.card.type, self.card.image_size) for image in images]
         answers: list = [None] * len(images)
-        for group in _groups([canvas(tensor) for tensor in tensors]):
-            batch = stack([tensors[i] for i in group], self.card.mean).to(self.device)
-            outputs = self._run(normalise(batch, self.card.mean, self.card.std))
-            for i, output in zip(group, outputs, strict=True):
-                answers[i] = self._postprocess(output, images[i].size, tensors[i])
+        for group, batch, sizes in self._batches(images):
+            outputs = self.kind.outputs(self.network, batch, self.card)
+            for i, output, size in zip(group, outputs, sizes, strict=True):
+                answers[i] = self.kind.value(output, self.card, images[i].size, size)
         return answers
 
-    def _run(self, batch: Tensor) -> Sequence:
-        if self.card.type == "visual-detector":
-            return self.network.detect(batch, FLOOR, self.card.nms_iou, self.card.max_detections)  # type: ignore[operator]
-        logits = self.network(batch).float()
-        return logits.softmax(1) if self.card.exclusive else logits.sigmoid()
+    @torch.inference_mode()
+    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """(N, D) float32: the vectors in front of the network's last layer, an embedder's own answers.
 
-    def _postprocess(self, output, size: tuple[int, int], tensor: Tensor) -> Concepts | Regions:
-        """To frozen columns; boxes from the tensor's pixels back to those of the image as given."""
-        if isinstance(output, Tensor):
-            return Concepts(output.cpu().numpy().clip(0, 1), self.card.concepts)
-        boxes, scores, labels = (column.cpu().numpy() for column in output)
-        width, height = size
-        scale = np.array([width / tensor.shape[2], height / tensor.shape[1]] * 2)
-        edge = np.array([width, height] * 2, dtype=np.float64)
-        scaled = (boxes.astype(np.float64) * scale).clip(0, edge)
-        solid = ((scaled[:, 2:] - scaled[:, :2]) > 0).all(axis=1)  # a box wholly in the padding is none
-        return Regions(scaled, scores.astype(np.float32).clip(0, 1), labels.astype(np.int64), self.card.concepts)[solid]
+        Raises Fault for a network that makes no vector of a whole picture (a detector's).
+        """
+        if not hasattr(self.network, "embed"):
+            raise Fault(f"a {self.card.type} makes no embeddings. Name a visual-embedder or a visual-classifier.")
+        rows: list = [None] * len(images)
+        for group, batch, _ in self._batches(images):
+            for i, vector in zip(group, self.network.embed(batch).float().cpu().numpy(), strict=True):  # type: ignore[operator]
+                rows[i] = vector
+        return np.stack(rows)
+
+    def _batches(self, images: Sequence[Image.Image]) -> Iterator[tuple[list[int], Tensor, list[tuple[int, int]]]]:
+        """(indexes, normalised batch, (width, height) of each picture in it) for the images of each canvas."""
+        tensors = [fit(image, self.card.type, self.card.image_size) for image in images]
+        for group in _groups([canvas(tensor) for tensor in tensors]):
+            batch = stack([tensors[i] for i in group], self.card.mean).to(self.device)
+            sizes = [(tensors[i].shape[2], tensors[i].shape[1]) for i in group]
+            yield group, normalise(batch, self.card.mean, self.card.std), sizes
 
 
 def read(picture: Picture, name: str = "image") -> Image.Image:

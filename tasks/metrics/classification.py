@@ -11,6 +11,7 @@ import numpy as np
 
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
+from tasks.metrics.calibration import Reliability, reliability
 from tasks.metrics.curves import Curve, curve, rates
 from tasks.metrics.interval import bootstrap
 from tasks.metrics.resampling import of_scores
@@ -27,6 +28,7 @@ class ClassificationReport:
     confusion: (C, C) int64, images; rows are actual, columns predicted; (0, 0) when an image may have
     several concepts.  threshold: from which score a concept counts as predicted; unused when the concepts
     exclude each other (the highest score is the prediction).  curves: one a concept, with negatives.
+    reliability: how often scores are right that say so much.
     images: how many.  notes: what a reader must know to read the numbers right.
     headline: the metric by which models are told apart; it has an interval, `…_low` and `…_high`.
     """
@@ -39,6 +41,7 @@ class ClassificationReport:
     confusion: Array
     threshold: float
     curves: tuple[Curve, ...]
+    reliability: Reliability
     images: int
     exclusive: bool
     notes: tuple[str, ...] = ()
@@ -47,6 +50,21 @@ class ClassificationReport:
     def headline(self) -> str:
         """Not accuracy where an image may have several concepts: of a hundred, to say no to all is .98 right."""
         return "accuracy" if self.exclusive else "macro_average_precision"
+
+    @property
+    def counted_from(self) -> float | None:
+        """From which score on a concept counts; None where that decides nothing: the highest score is the answer."""
+        return None if self.exclusive else self.threshold
+
+    @property
+    def conditions(self) -> str:
+        """What the headline is measured on, beside the number of images."""
+        return "" if self.exclusive else f"; counts from a score of {self.threshold:g}"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What else report.json holds."""
+        return {"exclusive": self.exclusive, "confusion": self.confusion.tolist()}
 
 
 def classification(
@@ -70,9 +88,10 @@ def classification(
     actual = actual_concepts(annotations, names, exclusive)
     predicted = predicted_concepts(scores, exclusive, threshold)
     rows = tuple(_row(name, actual[:, i], predicted[:, i], scores[:, i]) for i, name in enumerate(names))
+    calibrated = reliability(scores, actual, exclusive)
     return ClassificationReport(
         concepts=names,
-        summary=_summary(actual, predicted, scores, rows, exclusive),
+        summary=_summary(actual, predicted, scores, rows, exclusive) | {"calibration_error": calibrated.error},
         per_concept=rows,
         confusion=_confusion(actual, predicted) if exclusive else np.zeros((0, 0), np.int64),
         threshold=threshold,
@@ -80,6 +99,7 @@ def classification(
             curve(scores[:, i], actual[:, i], int(actual[:, i].sum()), int((~actual[:, i]).sum()))
             for i in range(len(names))
         ),
+        reliability=calibrated,
         images=len(annotations),
         exclusive=exclusive,
         notes=_notes(rows, unknown, len(annotations)),

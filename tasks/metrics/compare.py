@@ -9,11 +9,13 @@ from typing import Any
 
 from models.runtime.faults import Fault, choices
 from tasks.metrics.classification import ClassificationReport
+from tasks.metrics.clustering import ClusteringReport
 from tasks.metrics.coco import TWELVE
 from tasks.metrics.curves import rates
 from tasks.metrics.detection import DetectionReport
+from tasks.metrics.retrieval import RetrievalReport
 
-Report = ClassificationReport | DetectionReport
+Report = ClassificationReport | DetectionReport | RetrievalReport | ClusteringReport
 
 # By what a gate may tell them apart: higher is better, 0 to 1.
 GATED = {
@@ -28,11 +30,21 @@ GATED = {
         "macro_recall",
     ),
     "detection": (*TWELVE, "precision", "recall", "f1"),
+    "retrieval": ("recall_1", "recall_5", "recall_10", "map_r"),
+    "clustering": ("silhouette", "purity", "nmi"),
 }
-LOWER_IS_BETTER = frozenset({"log_loss", "false_positives", "false_negatives"})
+LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "false_positives", "false_negatives"})
 OF_SCORES = ("macro_roc_auc", "macro_average_precision")  # need no decision, so mean the same for all
-NOT_A_SCORE = frozenset({"images", "boxes"})
+NOT_A_SCORE = frozenset({"images", "boxes", "gallery", "clusters"})
 COUNTS = NOT_A_SCORE | {"true_positives", "false_positives", "false_negatives"}
+
+# Of a report's columns, those that are no sum or rate of its counts but have a number for the whole.
+MEANS = (
+    {"Average Precision": "map", "AP50": "map_50"},
+    {"Accuracy (ROC AUC)": "macro_roc_auc", "Average Precision": "macro_average_precision"},
+    {"Recall@1": "recall_1", "Recall@5": "recall_5", "Recall@10": "recall_10", "MAP@R": "map_r"},
+    {"Silhouette": "silhouette", "Purity": "purity"},
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +96,13 @@ def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mappin
         for column in per_concept[0]
         if column.startswith(("Total ", "True ", "False "))
     }
-    means = {"Average Precision": "map", "AP50": "map_50"}
-    if "AP50" not in per_concept[0]:
-        means = {"Accuracy (ROC AUC)": "macro_roc_auc", "Average Precision": "macro_average_precision"}
+    means = next((means for means in MEANS if means.keys() <= per_concept[0].keys()), MEANS[-1])
+    counted = [counts[name] for name in ("True Positives", "False Positives", "False Negatives") if name in counts]
     return {
         "Total Concept": f"Model:{model}",
-        **{column: summary.get(name, math.nan) for column, name in means.items()},
+        **{column: summary.get(name, math.nan) for column, name in means.items() if column in per_concept[0]},
         **counts,
-        **rates(counts["True Positives"], counts["False Positives"], counts["False Negatives"]),
+        **(rates(*counted) if counted else {}),
     }
 
 

@@ -50,6 +50,21 @@ class DetectionReport:
     images: int
     notes: tuple[str, ...] = ()
 
+    @property
+    def counted_from(self) -> float | None:
+        """From which score on a region counts as found."""
+        return self.threshold
+
+    @property
+    def conditions(self) -> str:
+        """What the headline is measured on, beside the number of images."""
+        return f" with {self.summary['boxes']} boxes; counts from a score of {self.threshold:g}, at IoU {self.iou:g}"
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What else report.json holds."""
+        return {"iou": self.iou, "confusion": self.confusion.tolist()}
+
 
 def detection(
     annotations: Sequence[Annotation],

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from models.detector import Detector
 from models.parameters import DetectorParameters
 from models.runtime import networks
-from models.runtime.predictor import FLOOR
+from models.runtime.kinds import FLOOR
 
 NAMES = ("hail", "wind")
 BOXES = torch.tensor([[4.0, 4.0, 24.0, 24.0], [32.0, 32.0, 60.0, 50.0]])

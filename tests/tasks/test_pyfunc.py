@@ -102,9 +102,9 @@ def run(tmp_path_factory):
         classifier = in_memory(planned(digits), None)
         detector = in_memory(planned(scenes), lively)
         deaf = shutil.copytree(verb.RUNTIME, folder / "deaf")
-        source = (deaf / "predictor.py").read_text()
-        (deaf / "predictor.py").write_text(re.sub(r"(?m)^FLOOR = \S+", "FLOOR = 0.99", source))
-        assert (deaf / "predictor.py").read_text() != source
+        source = (deaf / "kinds.py").read_text()
+        (deaf / "kinds.py").write_text(re.sub(r"(?m)^FLOOR = \S+", "FLOOR = 0.99", source))
+        assert (deaf / "kinds.py").read_text() != source
         patch.setattr(verb, "RUNTIME", deaf)
         patch.setattr(verb, "read_back", lambda *_: None)  # it would notice
         other = in_memory(planned(scenes, seed=1), lively)

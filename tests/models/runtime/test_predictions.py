@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.predictions import Clusters, Concepts, Embeddings, Regions
 
 NAMES = ("hail", "wind", "wear")
 
@@ -92,3 +92,36 @@ def test_region_rows_are_plain_values():
         {"box": [1.0, 2.0, 3.0, 4.5], "concept": "wear", "score": 0.5},
     ]
     assert {type(value) for row in rows for value in row["box"]} == {float}
+
+
+def test_a_vector_is_a_row_of_numbers():
+    found = Embeddings(np.float32([0.6, 0.8]))
+    assert found.line() == found.rows()[0] == {"embedding": [np.float32(0.6), np.float32(0.8)]}
+    assert (len(found), list(Embeddings.columns)) == (2, ["embedding"])
+    with pytest.raises(ValueError, match="finite"):
+        Embeddings(np.float32([1, np.nan]))
+
+
+def test_a_cluster_is_the_nearest_centre_and_its_score_how_clear_that_is():
+    found = Clusters(np.float32([1.5, 0.5, 1.0]))
+    assert found.rows() == [{"cluster": 1, "score": 0.5, "distance": 0.5}]
+    assert Clusters(np.float32([0.7, 0.7])).score == 0
+    assert Clusters(np.float32([0, 0.7])).score == 1
+    assert Clusters(np.float32([0, 0])).score == 0
+    assert found.table(0.6) == [] and found.line(0.6) == found.rows()[0]
+    with pytest.raises(ValueError, match="two or more"):
+        Clusters(np.float32([1]))
+
+
+def test_tables_have_the_columns_they_promise():
+    found = [
+        Concepts(np.float32([0.2, 0.8]), ("a", "b")),
+        Regions(np.array([[0, 1, 2, 3.0]]), np.float32([0.5]), np.array([1]), ("a", "b")),
+        Embeddings(np.float32([1])),
+        Clusters(np.float32([1, 2])),
+    ]
+    for answer in found:
+        assert [list(row) for row in answer.table()] == [list(answer.columns)] * len(answer.table())
+    assert found[0].table(0.5) == [{"concept": "b", "score": pytest.approx(0.8)}]
+    assert found[1].table(0.6) == []
+    assert found[1].line(0.5) == {"regions": found[1].rows()}

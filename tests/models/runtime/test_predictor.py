@@ -8,11 +8,12 @@ import torch
 from PIL import Image
 from torch import nn
 
-from models.runtime import networks, predictor
+from models.runtime import kinds, networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
+from models.runtime.kinds import FLOOR
 from models.runtime.predictions import Concepts, Regions
-from models.runtime.predictor import FLOOR, Predictor, read
+from models.runtime.predictor import Predictor, read
 
 NAMES = ("hail", "wind", "wear")
 
@@ -47,7 +48,7 @@ class Brightness(nn.Module):
 @pytest.fixture
 def detector(monkeypatch) -> Predictor:
     """An untrained network, unsure of everything, that answers with every box it thinks of."""
-    monkeypatch.setattr(predictor, "FLOOR", 0.0)
+    monkeypatch.setattr(kinds, "FLOOR", 0.0)
     torch.manual_seed(0)
     return Predictor(networks.build("fcos_light", len(NAMES)), card(nms_iou=0.99, max_detections=1000), "cpu")
 

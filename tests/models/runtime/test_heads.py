@@ -1,0 +1,73 @@
+"""Heads on embedders: lengths, votes, distances, and a whole network built again from its card."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from models.runtime import networks
+from models.runtime.card import Card
+from models.runtime.heads import RARE, TEMPERATURE, Centres, Neighbours
+from models.runtime.predictor import Predictor
+
+LIGHT = {"backbone": "resnet_light", "embedding_size": 8}
+
+
+@pytest.mark.parametrize(("template", "size", "wide"), [("angular_margin", 8, 8), ("as_is", 0, None)])
+def test_an_embedders_vectors_have_length_one(template, size, wide):
+    options = LIGHT | {"embedding_size": size}
+    network = networks.build(template, 2, image_size=32, options=options).eval()
+    vectors = network(torch.randn(3, 3, 32, 32))
+    assert vectors.dtype == torch.float32
+    assert vectors.shape == (3, wide or networks.build("resnet_light", 2, image_size=32).head.in_features)
+    assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
+
+
+def test_neighbours_vote_by_how_alike_they_are():
+    head = Neighbours(size=2, concepts=2, count=3, k=2, exclusive=True)
+    stored = functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.2], [-1.0, 0.0]]))
+    head.load_state_dict({"stored": stored, "labels": torch.eye(2)[[0, 1, 1]]}, strict=False)
+    similar = torch.tensor([1.0, float(stored[1, 0])])
+    votes = (similar / TEMPERATURE).softmax(0)  # the third is not among the two nearest
+    expected = ((votes + RARE) / (1 + 2 * RARE)).log()
+    assert torch.allclose(head(torch.tensor([[5.0, 0.0]]))[0], expected, atol=1e-5)
+    several = Neighbours(size=2, concepts=2, count=3, k=2, exclusive=False)
+    several.load_state_dict(head.state_dict())
+    assert torch.allclose(several(torch.tensor([[5.0, 0.0]]))[0], expected.exp().logit(), atol=1e-5)
+
+
+def test_distances_are_of_directions():
+    head = Centres(size=2, count=2)
+    head.load_state_dict({"centres": torch.tensor([[1.0, 0.0], [0.0, 1.0]])})
+    assert torch.allclose(head(torch.tensor([[7.0, 0.0]])), torch.tensor([[0.0, 2**0.5]]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("template", "type", "concepts", "options"),
+    [
+        ("linear", "embedding-classifier", ("a", "b"), {}),
+        ("knn", "embedding-classifier", ("a", "b"), {"count": 4, "k": 2, "exclusive": True}),
+        ("kmeans", "clusterer", ("0", "1", "2"), {}),
+    ],
+)
+def test_a_whole_network_is_built_again_from_its_card(tmp_path, template, type, concepts, options):
+    inside = {"template": "angular_margin", "concepts": 2, "options": LIGHT}
+    card = Card(
+        type=type,
+        template=template,
+        concepts=concepts,
+        image_size=32,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        network={"embedder": inside, "size": 8, **options},
+    )
+    network = networks.build(template, len(concepts), image_size=32, options=card.network)
+    for tensor in network.head.state_dict().values():
+        nn.init.uniform_(tensor)
+    ready = Predictor(network, card, "cpu")
+    ready.save(tmp_path)
+    pictures = [torch.randint(0, 255, (40, 30, 3), dtype=torch.uint8).numpy() for _ in range(3)]
+    expected = [answer.rows() for answer in ready.predict(pictures)]
+    assert [answer.rows() for answer in Predictor.load(tmp_path, "cpu").predict(pictures)] == expected

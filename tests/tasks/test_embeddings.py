@@ -1,0 +1,69 @@
+"""A picture is embedded once for each version, whatever dataset it is in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.runtime.faults import Fault
+from tasks import embeddings as room
+from tasks.answers import predictor
+from tasks.embeddings import embedder_of, embeddings
+from tasks.workspace import state
+from tests.registered import lively, pinned, planned, registered
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How many pictures are decoded to be embedded."""
+    seen = []
+    monkeypatch.setattr(
+        room, "_computed", lambda *given, whole=room._computed: seen.append(len(given[2])) or whole(*given)
+    )
+    return seen
+
+
+def test_vectors_are_the_networks_own_in_the_order_asked_and_computed_once(tmp_path, counted):
+    shapes = pinned(tmp_path / "shapes")
+    version, opened = registered(planned(shapes)), shapes.open()
+    entries = opened.annotations[5::-1]
+    found = embeddings(version, opened, entries)
+    ready = predictor(version)
+    expected = ready.embed([Image.open(opened.path(entry)).convert("RGB") for entry in entries])
+    assert found.dtype == np.float32 and np.allclose(found, expected, atol=1e-5)
+    again = embeddings(version, opened, entries)
+    assert np.array_equal(found, again)
+    more = embeddings(version, opened, opened.annotations)
+    assert np.array_equal(more[5::-1], found)
+    assert counted == [6, 0, len(opened) - 6]
+
+
+def test_a_damaged_file_is_computed_again(tmp_path, counted):
+    shapes = pinned(tmp_path / "shapes")
+    version, opened = registered(planned(shapes)), shapes.open()
+    found = embeddings(version, opened, opened.annotations[:4])
+    (path,) = (state() / "embeddings" / version.logged_model).glob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-50])
+    assert np.array_equal(embeddings(version, opened, opened.annotations[:4]), found)
+    assert counted == [4, 4]
+
+
+def test_a_kill_costs_one_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "CHUNK", 4)
+    monkeypatch.setattr(room, "BATCH", 2)
+    shapes = pinned(tmp_path / "shapes")
+    version, opened = registered(planned(shapes)), shapes.open()
+    entries = opened.annotations
+    opened.path(entries[9]).unlink()  # where it stops
+    with pytest.raises(Fault):
+        embeddings(version, opened, entries)
+    assert len(room._kept(state() / "embeddings" / version.logged_model, {e.sha256: e for e in entries})) == 8
+
+
+def test_a_detector_makes_no_vectors(tmp_path):
+    detector = registered(planned(pinned(tmp_path / "scenes", task="detection")), lively)
+    with pytest.raises(Fault, match=r"is a visual-detector\. Vectors are made by"):
+        embedder_of(str(detector))
+    with pytest.raises(Fault, match="a visual-detector makes no embeddings"):
+        predictor(detector).embed([])
