@@ -72,7 +72,7 @@ def network_parameters(plan: TrainingPlan) -> NetworkParameters:
     """The plan's parameters. Raises Fault where it is for what is not trained in epochs."""
     given = plan.parameters
     if not isinstance(given, NetworkParameters):
-        raise Fault(f"{plan.name}: a {plan.type} is not trained in epochs: there is nothing to sweep, fold or rebuild")
+        raise Fault(f"{plan.name}: a {plan.type} is not trained in epochs: there is nothing to sweep or to fold")
     return given
 
 

@@ -11,6 +11,7 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 
+from models.embedding_parameters import EmbeddingParameters
 from models.parameters import parameters
 from models.runtime.card import Card
 from models.runtime.faults import Fault
@@ -105,9 +106,7 @@ def plan_of(version: Version, described: Card) -> TrainingPlan:
         ) from None
     whole, named = resolved(given)
     dataset = _dataset(version)
-    plan = TrainingPlan(name=version.name, dataset=dataset, given=whole, sources=sources_digest(), versions=named)
-    network_parameters(plan)
-    return plan
+    return TrainingPlan(name=version.name, dataset=dataset, given=whole, sources=sources_digest(), versions=named)
 
 
 def _dataset(version: Version) -> PinnedDataset:
@@ -124,15 +123,21 @@ def _dataset(version: Version) -> PinnedDataset:
 
 def _trained(plan: TrainingPlan, folder: Path) -> Path:
     """The weights as a registration would write them; what was trained before and not finished goes on."""
-    from tasks.fitting import learn
-
     made = folder / "version" / WEIGHTS
     if made.exists():
         log("it was rebuilt before, with this code")
         return made
-    given = network_parameters(plan)
+    given = plan.parameters
     dataset = only(plan.dataset.open(), given.concepts)
-    learn(dataset, given, folder, say=log, start=start_of(given.weights))
+    if isinstance(given, EmbeddingParameters):
+        from tasks.embedded import learn_on_embeddings
+
+        folder.mkdir(parents=True, exist_ok=True)
+        learn_on_embeddings(dataset, given, folder, log)
+    else:
+        from tasks.fitting import learn
+
+        learn(dataset, network_parameters(plan), folder, say=log, start=start_of(network_parameters(plan).weights))
     predictor = predictor_of(plan, Checkpoint(weights=str(folder / "best.safetensors")), dataset)
     predictor.save(made.parent)
     return made
@@ -146,6 +151,8 @@ def _recorded(version: Version) -> dict[str, str]:
 
 
 def _precision(plan: TrainingPlan) -> dict[str, str]:
+    if isinstance(plan.parameters, EmbeddingParameters):
+        return {}
     from models.training import lightning_precision
 
     return {"precision": lightning_precision(network_parameters(plan).precision)}
