@@ -11,10 +11,13 @@ from typing import Any, NamedTuple
 
 import mlflow
 
+from models.parameters import NetworkParameters
+from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset
 from tasks.page import log
 from tasks.plan import TrainingPlan
 from tasks.tracking import start_run
+from tasks.train import start_of
 
 
 class Attempt(NamedTuple):
@@ -57,11 +60,20 @@ def attempt(
     began = time.monotonic()
     with mlflow.start_run(run_id=run, nested=True):
         logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-        history, monitored = learn(dataset, plan.parameters, folder, logger, log, watch)
+        given = network_parameters(plan)
+        history, monitored = learn(dataset, given, folder, logger, log, watch, start_of(given.weights))
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder):
             mlflow.log_artifact(str(plot), "training")
     return Attempt(history, monitored, round(time.monotonic() - began, 1), run)
+
+
+def network_parameters(plan: TrainingPlan) -> NetworkParameters:
+    """The plan's parameters. Raises Fault where it is for what is not trained in epochs."""
+    given = plan.parameters
+    if not isinstance(given, NetworkParameters):
+        raise Fault(f"{plan.name}: a {plan.type} is not trained in epochs: there is nothing to sweep or to fold")
+    return given
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -19,7 +19,7 @@ def estimate(plan: TrainingPlan) -> str:
     this template that were trained on this processor. A rough guess: other parameters change the pace.
     """
     given = plan.parameters
-    if not isinstance(given, NetworkParameters):
+    if not isinstance(given, NetworkParameters) or not given.epochs:
         return ""
     images = samples(plan)
     steps = f"{max(1, images // min(given.batch_size, images))} steps each, " if given.batch_size else ""

@@ -14,11 +14,11 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from models.parameters import NetworkParameters
 from models.runtime.faults import Fault
-from tasks.attempts import as_csv, attempt
+from tasks.attempts import as_csv, attempt, network_parameters
 from tasks.data.dataset import Dataset
 from tasks.data.folds import views
+from tasks.data.narrowing import only
 from tasks.evaluate import measured
 from tasks.files import alone_at, write
 from tasks.metrics.compare import COUNTS
@@ -93,12 +93,11 @@ class CrossValidation(BaseModel):
 @task(cache_policy=NO_CACHE, task_run_name="cross-validate {plan.name}")
 def cross_validate(plan: TrainingPlan, folds: int) -> CrossValidation:
     """Train once for each fold and measure what it holds out; folds that are done are not trained again."""
-    if not isinstance(plan.parameters, NetworkParameters):
-        raise Fault(f"a {plan.type} is not trained in epochs: it cannot be cross-validated")
+    given = network_parameters(plan)
     folder = state() / "folds" / f"{plan.digest[:16]}-{folds}"
     waiting = "another process is at this very cross-validation: waiting until it is done"
     with alone_at(folder.parent / "locks" / folder.name, lambda: log(waiting)):
-        cut = list(views(plan.dataset.open(), folds, plan.parameters.seed))
+        cut = list(views(only(plan.dataset.open(), given.concepts), folds, given.seed))
         _check(cut, plan)
         run = study_run(plan, folder, "folds", folds=str(folds))
         with mlflow.start_run(run_id=run):

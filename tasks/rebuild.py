@@ -11,11 +11,14 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 
-from models.parameters import NetworkParameters, parameters
+from models.embedding_parameters import EmbeddingParameters
+from models.parameters import parameters
 from models.runtime.card import Card
 from models.runtime.faults import Fault
 from tasks.artifacts import card, files_of
+from tasks.attempts import network_parameters
 from tasks.data.checkout import checkout
+from tasks.data.narrowing import only
 from tasks.data.version import versions as data_versions
 from tasks.files import alone_at
 from tasks.page import log, show
@@ -23,7 +26,7 @@ from tasks.plan import PinnedDataset, TrainingPlan, pin, resolved, sources_diges
 from tasks.register import predictor_of
 from tasks.registry import Version, client
 from tasks.tracking import RECORDED, active, record, surroundings
-from tasks.train import Checkpoint, check_trainable
+from tasks.train import Checkpoint, check_trainable, start_of
 from tasks.workspace import state
 
 WEIGHTS = "weights.safetensors"
@@ -101,8 +104,6 @@ def plan_of(version: Version, described: Card) -> TrainingPlan:
         raise Fault(
             f"{version} was trained by another Sightline, which this one cannot follow: {fault}.{how}"
         ) from None
-    if not isinstance(given, NetworkParameters):
-        raise Fault(f"{version} is a {version.type}: only what is trained in epochs can be rebuilt")
     whole, named = resolved(given)
     dataset = _dataset(version)
     return TrainingPlan(name=version.name, dataset=dataset, given=whole, sources=sources_digest(), versions=named)
@@ -122,14 +123,21 @@ def _dataset(version: Version) -> PinnedDataset:
 
 def _trained(plan: TrainingPlan, folder: Path) -> Path:
     """The weights as a registration would write them; what was trained before and not finished goes on."""
-    from tasks.fitting import learn
-
     made = folder / "version" / WEIGHTS
     if made.exists():
         log("it was rebuilt before, with this code")
         return made
-    dataset = plan.dataset.open()
-    learn(dataset, plan.parameters, folder, say=log)
+    given = plan.parameters
+    dataset = only(plan.dataset.open(), given.concepts)
+    if isinstance(given, EmbeddingParameters):
+        from tasks.embedded import learn_on_embeddings
+
+        folder.mkdir(parents=True, exist_ok=True)
+        learn_on_embeddings(dataset, given, folder, log)
+    else:
+        from tasks.fitting import learn
+
+        learn(dataset, network_parameters(plan), folder, say=log, start=start_of(network_parameters(plan).weights))
     predictor = predictor_of(plan, Checkpoint(weights=str(folder / "best.safetensors")), dataset)
     predictor.save(made.parent)
     return made
@@ -143,9 +151,11 @@ def _recorded(version: Version) -> dict[str, str]:
 
 
 def _precision(plan: TrainingPlan) -> dict[str, str]:
+    if isinstance(plan.parameters, EmbeddingParameters):
+        return {}
     from models.training import lightning_precision
 
-    return {"precision": lightning_precision(plan.parameters.precision)}  # type: ignore[attr-defined]
+    return {"precision": lightning_precision(network_parameters(plan).precision)}
 
 
 def _differences(then: dict[str, str], now: dict[str, str]) -> list[str]:

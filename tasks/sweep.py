@@ -21,6 +21,7 @@ from tasks.attempts import as_csv, attempt
 from tasks.files import alone_at, write
 from tasks.page import log, show, show_table
 from tasks.plan import TrainingPlan, resolved
+from tasks.registry import client
 from tasks.search import Search, told, values_of
 from tasks.study import METRIC, REASON, SECONDS
 from tasks.sweep_plots import plot_sweep
@@ -101,6 +102,7 @@ def _try(study: optuna.Study, plan: TrainingPlan, given: Mapping[str, Any], sear
         trial.set_user_attr(SECONDS, done.history[-1].get("seconds", done.seconds))
         study.tell(trial, done.kept[study.user_attrs[METRIC]])
     except optuna.TrialPruned:
+        _end_as_pruned(place)
         study.tell(trial, state=TrialState.PRUNED)
     except (Fault, MemoryError, RuntimeError) as error:
         if not _of_its_values(error):
@@ -110,6 +112,15 @@ def _try(study: optuna.Study, plan: TrainingPlan, given: Mapping[str, Any], sear
     ended = studies.row(study, studies.finished(study)[-1])
     log(f"trial {number} is {ended['state']}: {ended.get('reason') or f'{ended[study.user_attrs[METRIC]]:.4f}'}")
     shutil.rmtree(place, ignore_errors=True)
+
+
+def _end_as_pruned(place: Path) -> None:
+    """Mark a trial's run in MLflow as ended on purpose: what raised for that left it as failed."""
+    noted = place / "run.txt"
+    if noted.exists():
+        run = noted.read_text(encoding="utf-8")
+        client().set_terminated(run, "KILLED")
+        client().set_tag(run, "pruned", "true")
 
 
 def _of_its_values(error: BaseException) -> bool:

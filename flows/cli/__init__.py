@@ -47,6 +47,6 @@ def main() -> None:
 
 
 def _interrupted() -> NoReturn:
-    goes_on = sys.argv[1:2] in (["train"], ["pipeline"], ["demo"])
+    goes_on = sys.argv[1:2] in (["train"], ["pipeline"], ["demo"]) or sys.argv[1:3] == ["model", "rebuild"]
     aside("interrupted" + (": the same command goes on from where it stopped" if goes_on else ""))
     sys.exit(130)

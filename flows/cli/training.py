@@ -29,11 +29,16 @@ def train(
     set: Annotated[list[str] | None, Option(help="key=value, over the file's; may be repeated.")] = None,
     sweep: Annotated[Path | None, Option(help="sweep.yaml: values to try; the best are trained with.")] = None,
     folds: Annotated[int, Option(min=0, max=50, help="Cross-validate in so many parts; registers nothing.")] = 0,
+    devices: Annotated[int, Option(min=1, help="GPUs on each machine; without any, processes on its cores.")] = 1,
+    nodes: Annotated[int, Option(min=1, help="Machines; each must see the same files.")] = 1,
+    meet: Annotated[str, Option(help="host:port of the first machine, where there are several.")] = "",
     json: Json = False,
 ) -> None:
     """Train a model on a dataset, register it, and measure it on the images held out."""
     if (sweep and folds) or folds == 1:
         raise typer.BadParameter("a sweep, or 2 folds and more: one of them", param_hint="--folds")
+    if devices * nodes > 1 and (sweep or folds):
+        raise typer.BadParameter("a trial or a fold is trained on one device", param_hint="--devices, --nodes")
     given = read_file(file) if file else {}
     dataset = dataset or str(given.get("dataset") or "")
     name = name or str(given.get("name") or "")
@@ -49,10 +54,11 @@ def train(
     elif folds:
         _folds(folds, dataset, wanted, name, json)
     else:
-        _train(dataset, wanted, name, str(file or "parameters"), json)
+        machines = {"devices": devices, "nodes": nodes, "meet": meet} if devices * nodes > 1 else {}
+        _train(dataset, wanted, name, str(file or "parameters"), machines, json)
 
 
-def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, json: bool) -> None:
+def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, machines: dict[str, Any], json: bool) -> None:
     from models.catalog import template as entry
     from models.parameters import parameters
 
@@ -60,7 +66,7 @@ def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, json: bo
     loading()
     from flows.train import BY_TYPE
 
-    done = run(BY_TYPE[entry(checked.template).type], dataset, checked, name)
+    done = run(BY_TYPE[entry(checked.template).type], dataset, checked, name, **machines)
     answer(done, json, told(done))
 
 

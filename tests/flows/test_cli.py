@@ -17,7 +17,7 @@ import yaml
 
 from flows.cli import app, main, training
 from flows.cli.path import most, share
-from models.catalog import TEMPLATES
+from models.catalog import TEMPLATES, TYPES, names
 from models.parameters import parameters
 from models.runtime.faults import Fault
 from tests.registered import always, pinned, planned, registered
@@ -68,7 +68,7 @@ COMMANDS = leaves(typer.main.get_command(app))
 def test_every_command_is_there():
     verbs = "compare demo down evaluate ingest pipeline predict train up"
     assert " ".join(sorted(words[0] for words in COMMANDS if len(words) == 1)) == verbs
-    assert {words[0] for words in COMMANDS if len(words) > 1} == {"app", "dataset", "template", "model", "run"}
+    assert {words[0] for words in COMMANDS if len(words) > 1} == {"app", "dataset", "template", "type", "model", "run"}
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -111,6 +111,9 @@ finally:
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "epochs"], "'epochs': write key=value"),
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=["], "the value is not YAML"),
         (["train", "--dataset", "a", "--template", "resnet18", "--set", "a=!!int ''"], "the value is not YAML"),
+        (["train", "--dataset", "a", "--template", "resnet18", "--folds", "1"], "a sweep, or 2 folds and more"),
+        (["train", "t.yaml", "--sweep", "s.yaml", "--folds", "5"], "a sweep, or 2 folds and more: one of them"),
+        (["train", "t.yaml", "--folds", "5", "--devices", "2"], "a trial or a fold is trained on one device"),
         (["compare", "roofs-detector/1"], "MODELS: roofs-detector/1 alone cannot be compared: name two or more"),
         (["dataset", "checkout", "roofs"], "'roofs': write NAME@VERSION"),
         (["demo", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
@@ -129,7 +132,7 @@ def test_wrong_use_is_2_and_says_how_it_is_right(sightline, words, reason):
     [
         (["app", "check", "roofs"], "there is no app 'roofs'. Known: none. `sightline app create` makes one."),
         (["template", "show", "MMDetection_SSD"], "Use 'ssd300_vgg16' instead."),
-        (["template", "list", "detector"], "there is no trainable model type 'detector'. Known: visual-classifier, "),
+        (["template", "list", "detector"], "there is no trainable model type 'detector'. Known: clusterer, "),
         (["dataset", "show", "roofs"], "there is no dataset 'roofs' on disk"),
         (["model", "show", "nobody"], "there is no model 'nobody'"),
         (["train", "gone.yaml"], "gone.yaml: no such file or directory. `sightline template show NAME > gone.yaml`"),
@@ -247,7 +250,26 @@ def test_a_training_file_lacks_a_dataset_until_it_is_named(sightline, tmp_path, 
 def test_templates_are_listed_by_type(sightline):
     assert "fcos_light" in sightline("template", "list").out
     rows = sightline("template", "list", "visual-classifier", "--json").json["templates"]
-    assert [row["template"] for row in rows] == ["resnet18"]
+    assert [row["template"] for row in rows] == list(names("visual-classifier"))
+    every = sightline("template", "list", "visual-classifier", "--all", "--json").json["templates"]
+    assert {row["template"] for row in rows} | {"densenet121"} <= {row["template"] for row in every}
+    assert "densenet121" not in sightline("template", "list").out
+
+
+def test_any_networks_parameters_are_shown_and_never_a_hundred_names_on_a_line(sightline):
+    said = sightline("template", "show", "densenet121").out
+    assert "  template: densenet121\n" in said
+    assert "  # The architecture. [`sightline template list --all`]\n" in said
+    assert max(map(len, said.splitlines())) < 240
+
+
+def test_each_type_says_which_question_it_answers(sightline):
+    text = sightline("type", "list").out
+    rows = sightline("type", "list", "--json").json["types"]
+    assert {row["type"]: row["answers"] for row in rows} == TYPES
+    for row in rows:
+        assert f"{row['type']}: {row['answers']}\n" in text
+        assert row["templates"] == list(names(row["type"]))
 
 
 @pytest.fixture
@@ -255,8 +277,8 @@ def started(monkeypatch):
     """The flow that `train` would run, with what it is given."""
     calls: list[tuple] = []
 
-    def run(flow, *given):
-        calls.append((flow.name, *given))
+    def run(flow, *given, **machines):
+        calls.append((flow.name, *given, *([machines] if machines else [])))
         raise Fault("not run")
 
     monkeypatch.setattr(training, "run", run)
@@ -279,6 +301,35 @@ def test_train_takes_a_file_with_changes_over_it(sightline, tmp_path, started):
 def test_train_takes_a_dataset_and_a_template(sightline, started):
     sightline("train", "--dataset", "roofs", "--template", "fcos_light", "--set", "weights=none")
     assert started == [("train-visual-detector", "roofs", parameters({"template": "fcos_light"}), "")]
+
+
+def test_train_on_several_devices_tells_the_flow(sightline, started):
+    words = ["train", "--dataset", "roofs", "--template", "resnet18"]
+    sightline(*words, "--devices", "2", "--nodes", "2", "--meet", "a:29500")
+    assert started[0][-1] == {"devices": 2, "nodes": 2, "meet": "a:29500"}
+
+
+SWEEP = {"space": {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}, "trials": 4}
+
+
+def test_train_takes_a_sweep_or_folds(sightline, tmp_path, started):
+    given = {"template": "resnet18", "epochs": 3}
+    words = ["train", "--dataset", "roofs", "--template", "resnet18", "--set", "epochs=3", "--name", "a"]
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(SWEEP))
+    sightline(*words, "--sweep", tmp_path / "sweep.yaml")
+    sightline(*words, "--folds", "5")
+    (swept, folded) = started
+    assert (swept[0], swept[1], swept[2], swept[3].trials, swept[4]) == ("sweep", "roofs", given, 4, "a")
+    assert folded == ("folds", "roofs", parameters(given).model_dump(mode="json"), 5, "a")
+
+
+def test_a_sweep_at_fault_is_told_before_anything_runs(sightline, tmp_path, started):
+    file = tmp_path / "sweep.yaml"
+    file.write_text(yaml.safe_dump(SWEEP | {"space": {"learning_rat": [1], "epochs": [0]}}))
+    said = sightline("train", "--dataset", "a", "--template", "resnet18", "--sweep", file)
+    assert said.code == 1 and started == []
+    assert said.err.startswith(f"error: {file}: 2 faults: epochs: input should be greater than or equal to 1, got 0; ")
+    assert "learning_rat: no such parameter. " in said.err and "Did you mean 'learning_rate'?" in said.err
 
 
 @pytest.mark.parametrize(

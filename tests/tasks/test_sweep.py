@@ -172,6 +172,17 @@ def test_no_trial_begins_when_the_time_is_up(plan, trainings):
     assert len(found.trials) == 3
 
 
+def test_a_real_training_is_stopped_when_it_is_pruned(plan, monkeypatch):
+    monkeypatch.setattr("optuna.trial.Trial.should_prune", lambda trial: trial.number == 1)
+    monkeypatch.setattr(verb, "plot_sweep", lambda *_: [])
+    found = sweep.fn(plan, SMALL | {"epochs": 2}, search(trials=2))
+    assert [(row["state"], row["epochs"]) for row in found.trials] == [("done", 2), ("pruned", 1)]
+    experiment = client().get_run(found.run).info.experiment_id
+    below = client().search_runs([experiment], f"tags.`mlflow.parentRunId` = '{found.run}'")
+    ends = {run.data.tags["mlflow.runName"]: (run.info.status, run.data.tags.get("pruned")) for run in below}
+    assert ends == {"trial 1": ("FINISHED", None), "trial 2": ("KILLED", "true")}
+
+
 @pytest.fixture(scope="module")
 def real(tmp_path_factory):
     """A sweep of two real trainings of one epoch."""
