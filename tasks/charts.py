@@ -83,7 +83,7 @@ def sizes(report: ClusteringReport, path: Path) -> Path:
             elif not math.isnan(row["Silhouette"]):
                 told += f"   silhouette {row['Silhouette']:.2f}"
             axes.text(row["Total Images"] + longest / 60, place, told, va="center", fontsize=9)
-        axes.set_yticks(places, [f"cluster {row['Cluster']}" for row in rows])
+        axes.set_yticks(places, [row["Cluster"] for row in rows])
         axes.set(xlim=(0, longest * 1.35), ylim=(len(rows) - 0.4, -0.6), xlabel="images")
         axes.grid(axis="y", visible=False)
         some = f", the first {ROWS} of {len(report.per_concept)}" if len(report.per_concept) > ROWS else ""

@@ -68,7 +68,7 @@ def test_each_is_registered_as_what_it_is(ready):
     assert described.network == {"backbone": "resnet_light", "embedding_size": 8}
     assert described.concepts == ("tall", "wide")
     assert not any(name.startswith("margin") for name in Predictor.load(artifacts(ready.embedder)).network.state_dict())
-    assert card(ready.kmeans).concepts == ("0", "1")
+    assert card(ready.kmeans).concepts == ("cluster 0", "cluster 1")
     assert card(ready.linear).image_size == card(ready.classifier).image_size
 
 
