@@ -40,6 +40,7 @@ SMALL: dict[str, Any] = {
     "depth_mult": 0.34,
     "decoder_layers": 3,
     "decoder_n_points": [3, 6, 3],
+    "initializer_bias_prior_prob": 0.01,  # as in the paper's code; transformers' own 1 / (C + 1) drowns the first steps
     "freeze_backbone_batch_norms": False,  # they must learn where nothing is pretrained; `frozen_stages` freezes them
 }
 

@@ -91,7 +91,8 @@ class TorchvisionDetector(nn.Module):
         for part in self._exact():
             part.register_forward_hook(_in_float32)
         if anchors is not None:
-            self._set_anchors([torch.tensor(level, dtype=torch.float32).reshape(-1, 2) for level in anchors])
+            on_cpu: Any = {"dtype": torch.float32, "device": "cpu"}  # where torchvision has them until it sees a map
+            self._set_anchors([torch.tensor(level, **on_cpu).reshape(-1, 2) for level in anchors])
 
     @property
     def trunk(self) -> str:

@@ -3,7 +3,7 @@
 import pytest
 import torchvision
 
-from models.catalog import SUCCESSORS, TEMPLATES, TORCHVISION, TYPES, every, names, template
+from models.catalog import EXTRAS, SUCCESSORS, TEMPLATES, TORCHVISION, TYPES, every, libraries, names, template
 from models.parameters import BY_TYPE, parameters
 from models.runtime.faults import Fault
 from models.runtime.networks import BUILDERS
@@ -11,6 +11,18 @@ from models.runtime.networks import BUILDERS
 
 def test_every_template_that_torchvision_does_not_name_has_a_builder():
     assert set(TEMPLATES) - set(TORCHVISION) - {"resnet50_rsb_a1"} == set(BUILDERS)
+
+
+def test_a_template_names_the_extra_it_needs():
+    assert {entry.extra for entry in TEMPLATES.values()} == {"", *EXTRAS}
+    assert libraries("dfine_small") == ("transformers",)
+    assert libraries("resnet18") == libraries("swin_t") == ()
+
+
+def test_weights_that_may_not_earn_money_say_so():
+    for name in TORCHVISION:
+        meta = torchvision.models.get_model_weights(name).DEFAULT.meta
+        assert ("license" in meta) == ("CC-BY-NC" in template(name).help), name
 
 
 def test_every_type_has_parameters_that_name_its_templates():
@@ -28,7 +40,7 @@ def test_a_templates_own_defaults_are_within_its_limits(name):
     entry = template(name)
     given = parameters({"template": name} | entry.defaults)
     assert entry.defaults.items() <= given.model_dump().items()
-    assert entry.limits.keys() <= entry.defaults.keys()
+    assert all(low <= entry.defaults.get(key, low) <= high for key, (low, high, *_) in entry.limits.items())
     assert entry.help
 
 
@@ -39,7 +51,7 @@ def test_the_recommended_template_comes_first():
 
 @pytest.mark.parametrize("name", SUCCESSORS)
 def test_the_platforms_names_answer_with_what_to_use(name):
-    assert SUCCESSORS[name] in TEMPLATES
+    assert SUCCESSORS[name] in (*TEMPLATES, "angular_margin")
     with pytest.raises(Fault, match=rf"template '{name}' is the hosted platform's\. Use '{SUCCESSORS[name]}' instead"):
         template(name)
 

@@ -21,3 +21,14 @@ def test_gradients_are_cut_to_their_largest_norm_before_a_step(size, most, left)
 
     after = torch.nn.utils.get_total_norm([weight.grad for weight in module.network.parameters()])
     assert float(after) == pytest.approx(left or float(before), rel=1e-3)
+
+
+def test_frozen_stages_rest_while_the_others_learn():
+    module = Classifier(ClassifierParameters(template="resnet_light", image_size=32, frozen_stages=2), ["a", "b"])
+    module.train()
+    module.on_train_epoch_start()
+    norms = {name: layer for name, layer in module.network.named_modules() if isinstance(layer, torch.nn.BatchNorm2d)}
+    resting = {name for name, layer in norms.items() if not layer.training}
+    assert resting == {name for name in norms if ".stem." in name or ".stages.0." in name} != set()
+    learning = sum(len(group["params"]) for group in optimizer(module.network, module.given).param_groups)
+    assert learning == sum(weight.requires_grad for weight in module.network.parameters())
