@@ -127,7 +127,7 @@ def _cluster(
         plot_silhouettes(found.silhouettes, count, folder / "silhouettes.png")
     row = {"step": len(annotations), "silhouette": found.silhouettes[count], "clusters": count}
     state = {"centres": torch.from_numpy(found.centres)}
-    return state, {"size": vectors.shape[1]}, [str(i) for i in range(count)], row
+    return state, {"size": vectors.shape[1]}, [f"cluster {i}" for i in range(count)], row
 
 
 FITS: dict[str, Callable[..., tuple[dict[str, torch.Tensor], Row, list[str], Row]]] = {

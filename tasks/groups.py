@@ -39,7 +39,7 @@ def cluster_sheets(dataset: Dataset, annotations: Sequence[Annotation], distance
     paths = []
     for cluster in np.flatnonzero(counts):
         cells = _cells(dataset, annotations, distances, int(cluster), CENTRAL, ODD)
-        drawn = _titled(sheet(cells, COLUMNS, top=HEAD), [(GAP, _title(annotations, labels, int(cluster)))])
+        drawn = _titled(sheet(cells, COLUMNS, top=HEAD), _title(annotations, labels, int(cluster)))
         paths.append(written(drawn, folder / "clusters" / f"{cluster:0{width}d}.jpg"))
     largest = np.argsort(-counts, kind="stable")[:FIRST]
     return [
@@ -65,7 +65,7 @@ def _overview(
     rows = []
     for cluster in clusters:
         cells = _cells(dataset, annotations, distances, cluster, *SHORT)
-        rows.append(_titled(sheet(cells, COLUMNS, top=HEAD), [(GAP, _title(annotations, labels, cluster))]))
+        rows.append(_titled(sheet(cells, COLUMNS, top=HEAD), _title(annotations, labels, cluster)))
     whole = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
     top = 0
     for row in rows:
@@ -104,10 +104,10 @@ def _title(annotations: Sequence[Annotation], labels: Array, cluster: int) -> st
     return f"cluster {cluster}: {len(inside)} picture{'s' if len(inside) > 1 else ''}{most}"
 
 
-def _titled(drawn: Image.Image, titles: Sequence[tuple[int, str]]) -> Image.Image:
-    pen = ImageDraw.Draw(drawn)
-    for x, text in titles:
-        pen.text((x, GAP), text, INK, lettering(LETTERS + 2), "lt")
-        x += int(lettering(LETTERS + 2).getlength(text)) + 2 * GAP
-        pen.text((x, GAP + 2), "the most central first; odd ones framed", PALE_INK, lettering(LETTERS), "lt")
+def _titled(drawn: Image.Image, text: str) -> Image.Image:
+    """The sheet with a line above its cells: what it is, and what the frames mean."""
+    pen, line = ImageDraw.Draw(drawn), GAP + LETTERS - 1
+    pen.text((GAP, line), text, INK, lettering(LETTERS + 2), "ls")
+    x = 3 * GAP + lettering(LETTERS + 2).getlength(text)
+    pen.text((x, line), "the most central first; odd ones framed", PALE_INK, lettering(LETTERS), "ls")
     return drawn

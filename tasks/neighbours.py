@@ -58,11 +58,16 @@ def _sheet(
             cells.append(_cell(dataset, annotations[i], RIGHT if right else WRONG) if there else _blank())
     drawn = sheet(cells, 1 + SHOWN, top=2 * GAP + LETTERS)
     pen, font = ImageDraw.Draw(drawn), lettering(LETTERS)
-    pen.text((GAP, GAP), "asked", INK, font, "lt")
-    pen.text((2 * GAP + CELL, GAP), "the nearest five: right ones framed", PALE_INK, font, "lt")
-    x = 2 * GAP + CELL + font.getlength("the nearest five: right ones framed ")
-    for word, tint in (("blue", RIGHT), (", wrong ones ", PALE_INK), ("orange", WRONG)):
-        pen.text((x, GAP), word, tint, font, "lt")
+    x, line = float(GAP), GAP + LETTERS - 3  # on one base line, whatever letters hang below it
+    pen.text((x, line), "asked", INK, font, "ls")
+    x += CELL + GAP
+    for word, tint in (
+        ("the nearest five: right ones ", PALE_INK),
+        ("blue", RIGHT),
+        (", wrong ones ", PALE_INK),
+        ("orange", WRONG),
+    ):
+        pen.text((x, line), word, tint, font, "ls")
         x += font.getlength(word)
     return drawn
 

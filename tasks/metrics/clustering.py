@@ -125,7 +125,7 @@ def _row(
 def _notes(empty: Sequence[str], unlabelled: int, images: int) -> tuple[str, ...]:
     notes = []
     if empty:
-        notes.append(f"no image here falls into cluster {', '.join(empty)}")
+        notes.append(f"no image here falls into {', '.join(empty)}")
     if 0 < unlabelled < images:
         notes.append(f"{unlabelled} images have no concept or several: purity and nmi are without them")
     return tuple(notes)

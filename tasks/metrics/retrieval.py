@@ -69,7 +69,8 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
     if vectors.shape != (len(annotations), *vectors.shape[1:]) or vectors.dtype != np.float32:
         raise ValueError(f"vectors must be ({len(annotations)}, D) float32, got {vectors.shape} {vectors.dtype.name}")
     names = tuple(sorted({name for entry in annotations for name in entry.concepts}))
-    actual = np.array([[name in entry.concepts for name in names] for entry in annotations]).reshape(-1, len(names))
+    actual = np.array([[name in entry.concepts for name in names] for entry in annotations], bool)
+    actual = actual.reshape(len(annotations), len(names))
     labelled = np.flatnonzero(actual.any(axis=1))
     alone = [name for name, count in zip(names, actual.sum(axis=0), strict=True) if count == 1]
     hits, nearest, right, precision = _ranked(vectors[labelled], actual[labelled])

@@ -7,8 +7,10 @@ import pytest
 from PIL import Image
 
 from models.runtime.faults import Fault
+from models.runtime.predictor import Predictor
 from tasks import embeddings as room
 from tasks.answers import predictor
+from tasks.artifacts import artifacts
 from tasks.embeddings import embedder_of, embeddings
 from tasks.workspace import state
 from tests.registered import lively, pinned, planned, registered
@@ -66,4 +68,4 @@ def test_a_detector_makes_no_vectors(tmp_path):
     with pytest.raises(Fault, match=r"is a visual-detector\. Vectors are made by"):
         embedder_of(str(detector))
     with pytest.raises(Fault, match="a visual-detector makes no embeddings"):
-        predictor(detector).embed([])
+        Predictor.load(artifacts(detector)).embed([])

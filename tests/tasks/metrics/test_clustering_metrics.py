@@ -36,7 +36,7 @@ def test_with_labels_purity_and_mutual_information_are_too():
 
 def test_an_empty_cluster_and_unlabelled_images_are_told():
     wide = np.hstack([DISTANCES, np.full((4, 1), 9, np.float32)])
-    report = clustering(images(("a",), (), ("a", "b"), ("b",)), wide, ("0", "1", "2"))
+    report = clustering(images(("a",), (), ("a", "b"), ("b",)), wide, ("cluster 0", "cluster 1", "cluster 2"))
     assert report.notes == (
         "no image here falls into cluster 2",
         "2 images have no concept or several: purity and nmi are without them",
