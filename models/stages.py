@@ -17,20 +17,20 @@ _SHRINKING = nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A layer or block of a backbone; or (`shell`) what holds such, of which only its very own weights count."""
+    """A layer or block of a backbone; or (`holder`) what holds such, of which only its very own weights count."""
 
     module: nn.Module
-    shell: bool
+    holder: bool
 
     @property
     def weights(self) -> list[nn.Parameter]:
         """The parameters that are this part's and no other's."""
-        return list(self.module.parameters(recurse=not self.shell))
+        return list(self.module.parameters(recurse=not self.holder))
 
     @property
     def begins(self) -> bool:
         """Whether a stage begins here."""
-        if self.shell:
+        if self.holder:
             return False
         if isinstance(self.module, PatchMerging | PatchMergingV2 | EncoderBlock):
             return True
@@ -65,7 +65,7 @@ def frozen(network: nn.Module, count: int) -> list[nn.Module]:
     kept = [part for stage in parts[:count] for part in stage]
     for weight in (weight for part in kept for weight in part.weights):
         weight.requires_grad_(False)
-    return [part.module for part in kept if not part.shell]
+    return [part.module for part in kept if not part.holder]
 
 
 def backbone(network: nn.Module) -> list[list[Part]]:
@@ -74,17 +74,17 @@ def backbone(network: nn.Module) -> list[list[Part]]:
     if trunk not in dict(network.named_modules()):
         return []
     found: list[list[Part]] = [[]]
-    for part in _in_order(network.get_submodule(trunk), shell=True):
-        if part.begins and any(other.weights for other in found[-1] if not other.shell):
+    for part in _in_order(network.get_submodule(trunk), holder=True):
+        if part.begins and any(other.weights for other in found[-1] if not other.holder):
             found.append([])
         found[-1].append(part)
     return found
 
 
-def _in_order(module: nn.Module, shell: bool) -> Iterator[Part]:
+def _in_order(module: nn.Module, holder: bool) -> Iterator[Part]:
     """The parts in the order in which they were made, which is the one in which these networks use them."""
-    yield Part(module, shell)
-    for child in module.children() if shell else ():
+    yield Part(module, holder)
+    for child in module.children() if holder else ():
         yield from _in_order(child, _lists(child))
 
 
