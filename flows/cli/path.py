@@ -162,7 +162,8 @@ def predict(
     done = run(flow, model, paths, threshold, output, draw)
     rejected = [f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"]]
     first = f"{done['model']} answered for {done['images']} pictures: {done['output']}"
-    human = "\n".join([first, f"  found: {most(done['found'])}", *rejected])
+    found = [f"  found: {most(done['found'])}"] if done["found"] else []  # an embedder finds nothing to count
+    human = "\n".join([first, *found, *rejected])
     answer(done, json, human)
     if not done["images"]:
         raise typer.Exit(1)

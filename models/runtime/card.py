@@ -14,14 +14,16 @@ from .faults import Fault
 class Card:
     """A model in words and numbers.
 
-    type, template: of the catalog.  concepts: names, in the order of the network's outputs.
+    type, template: of the catalog.  concepts: names, in the order of the network's outputs; a clusterer's clusters;
+    those that an embedder was trained on, none if on none.
     image_size: pixels; the square's side (classifier) or the longer side (detector) the network sees.
     mean, std: of each channel in [0, 1], by which the network's input is normalised.
     exclusive: whether an image is of exactly one concept (softmax, else sigmoid).
     threshold: score from which a region or concept counts as found, in [0, 1]; picked on the val split.
     nms_iou, max_detections: a detector's post-processing.
     dataset, dataset_version: what it was trained on.  parameters: how it was trained.
-    network: what else its builder needs (`networks.build`), such as fitted anchors.
+    network: what else its builder needs (`networks.build`), such as fitted anchors, a backbone's name, or the whole
+    embedder below a head.
     """
 
     type: str

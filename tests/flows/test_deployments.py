@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from models.catalog import TYPES
 from tasks import deployments, launch
 from tasks.processes import bearing, end_all
 
@@ -111,7 +112,7 @@ def test_pages_may_call_no_other_machine(servers):
 
 def test_everything_is_deployed_and_an_apps_night_is_scheduled(project, servers):
     found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
-    training = {"train-visual-classifier", "train-visual-detector"}
+    training = {f"train-{type}" for type in TYPES}
     nights = {"pipeline-listings", "pipeline-roofs", "pipeline-shades"}
     assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict", "demo"}
     schedule = found["pipeline-shades"]["schedules"][0]["schedule"]

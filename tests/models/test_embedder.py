@@ -36,17 +36,12 @@ def test_the_margin_widens_the_angle_to_the_own_concept_alone():
     angle = 0.5
     loss = head(torch.tensor([[math.cos(angle), math.sin(angle)]]), torch.tensor([[1.0, 0.0]]))
     own, other = math.cos(angle + 0.3), math.sin(angle)
-    assert float(loss) == pytest.approx(-math.log(math.exp(own) / (math.exp(own) + math.exp(other))), abs=1e-6)
+    assert loss.item() == pytest.approx(-math.log(math.exp(own) / (math.exp(own) + math.exp(other))), abs=1e-6)
 
 
 def test_beyond_half_a_turn_a_picture_is_still_pulled_back():
     head = AngularMargin(2, 2, scale=1, margin=0.5)
     head.centres.data = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
-    losses = [
-        float(head(torch.tensor([[math.cos(a), math.sin(a)]]), torch.tensor([[1.0, 0.0]])))
-        for a in (math.pi - 0.49, math.pi - 0.3, math.pi - 0.1)
-    ]
-    assert losses == sorted(losses, reverse=False) or losses[0] > losses[2]  # the other concept's cosine falls too
     far = torch.tensor([[math.cos(3.1), math.sin(3.1)]], requires_grad=True)
     head(far, torch.tensor([[1.0, 0.0]])).backward()
     assert torch.isfinite(far.grad).all() and far.grad[0, 0] < 0  # down the slope is towards its concept
