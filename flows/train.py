@@ -3,11 +3,12 @@
 from prefect import flow
 
 from models.parameters import ClassifierParameters, DetectorParameters
+from tasks.distributed import Machines
 from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import TrainingPlan, pin
 from tasks.register import register
 from tasks.registry import Version
-from tasks.train import alone, plan_training, train
+from tasks.train import ALONE, alone, plan_training, train
 
 
 @flow(name="train-visual-classifier", flow_run_name="train a classifier on {dataset}")
@@ -30,10 +31,10 @@ def _trained(plan: TrainingPlan) -> Evaluation:
     return evaluate(version, plan.dataset, held_out(plan))
 
 
-def fitted(plan: TrainingPlan) -> tuple[Version, bool]:
-    """The registered version of a plan, and whether it had to be trained for that."""
+def fitted(plan: TrainingPlan, machines: Machines = ALONE) -> tuple[Version, bool]:
+    """The registered version of a plan, and whether it had to be trained for that, on so many machines."""
     with alone(plan):
-        checkpoint = train(plan)
+        checkpoint = train(plan, machines)
         return register(plan, checkpoint), not checkpoint.version
 
 

@@ -15,6 +15,7 @@ from models.catalog import template
 from models.parameters import Parameters, parameters
 from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
+from tasks.data.narrowing import only
 from tasks.data.version import folder_version, verify
 
 SOURCES = (
@@ -22,6 +23,8 @@ SOURCES = (
     "models/runtime/*.py",
     "tasks/fitting.py",
     "tasks/data/loading.py",
+    "tasks/data/narrowing.py",
+    "tasks/data/sampling.py",
     "tasks/data/annotations.py",
 )
 LONGEST = 200  # bytes of a model's name: files and folders are called after it, with a number or a date behind
@@ -98,6 +101,10 @@ class TrainingPlan(BaseModel):
     def parameters(self) -> Parameters:
         """Of the plan's model type, checked."""
         return parameters(self.given)
+
+    def opened(self) -> Dataset:
+        """The dataset as this training sees it: with the concepts that it learns alone."""
+        return only(self.dataset.open(), self.parameters.concepts)
 
     @cached_property
     def digest(self) -> str:

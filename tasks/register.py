@@ -53,7 +53,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
             set_alias(held, CHALLENGER)  # it was killed before it got it
         discard(plan)
         return resolve(str(held))
-    dataset = plan.dataset.open()
+    dataset = plan.opened()
     predictor = predictor_of(plan, checkpoint, dataset)
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_version(predictor, dataset, Path(scratch) / "version", started_from(plan))

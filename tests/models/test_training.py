@@ -14,15 +14,15 @@ from torch import nn
 from torchmetrics.functional.classification import multiclass_accuracy
 
 from models import averaging, checkpoints, training
+from models.checkpoints import write_durably
 from models.classifier import Classifier
 from models.detector import Detector
+from models.history import TIMES
 from models.learner import Learner
 from models.optimization import schedule
 from models.parameters import ClassifierParameters, DetectorParameters, Parameters
 from models.runtime import networks
 from models.runtime.faults import Fault
-from models.checkpoints import write_durably
-from models.history import TIMES
 from models.training import fit
 from tasks.data.dataset import Dataset
 from tasks.data.loading import loader

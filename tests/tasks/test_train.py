@@ -94,7 +94,7 @@ def test_what_is_registered_is_not_trained_again(plan, monkeypatch):
 def test_what_changed_is_trained(plan, monkeypatch, changed):
     registered(plan)
     fitted = verb.Checkpoint(run="new")
-    monkeypatch.setattr(verb, "_fit", lambda plan, folder: folder.mkdir(parents=True) or fitted)
+    monkeypatch.setattr(verb, "_fit", lambda plan, folder, machines: folder.mkdir(parents=True) or fitted)
     other = plan.dataset.model_dump() | {"version": "f" * 32 + ".dir"}
     changes = {
         "seed": {"given": plan.given | {"seed": 1}},
@@ -235,7 +235,7 @@ def test_what_was_learned_from_two_versions_at_once_is_not_kept(plan, monkeypatc
     pinned_there = plan.dataset.model_copy(update={"labels": labels_digest(Path(plan.dataset.folder))})
     torn = plan.model_copy(update={"dataset": pinned_there})
 
-    def fitted(plan, folder):
+    def fitted(plan, folder, machines):
         folder.mkdir(parents=True)
         with (Path(plan.dataset.folder) / "annotations.jsonl").open("a") as file:
             file.write("\n")
@@ -251,7 +251,7 @@ def test_labels_that_cannot_be_read_for_a_moment_cost_no_training(plan, monkeypa
     pinned_there = plan.dataset.model_copy(update={"labels": labels_digest(Path(plan.dataset.folder))})
     read = plan.model_copy(update={"dataset": pinned_there})
 
-    def fitted(plan, folder):
+    def fitted(plan, folder, machines):
         folder.mkdir(parents=True)
         (Path(plan.dataset.folder) / "annotations.jsonl").unlink()
         return verb.Checkpoint(run="new")
