@@ -18,7 +18,7 @@ class BestAverage(WeightAveraging):
     """An exponential moving average of the weights; the one that validates best is kept in `best.safetensors`.
 
     decay: 0 averages nothing: the weights themselves are measured and kept.
-    monitored: the metric that says which is best, higher is better; empty: there is no validation, and the last is kept.
+    monitored: the metric that says which is best, higher is better; empty: nothing is validated, the last is kept.
     """
 
     def __init__(self, path: Path, monitored: str, decay: float) -> None:

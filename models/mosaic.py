@@ -1,4 +1,4 @@
-"""Four pictures in one (mosaic, Bochkovskiy 2020): more things, smaller and cut, in every picture a detector learns from."""
+"""Four pictures in one (mosaic, Bochkovskiy 2020): more things, smaller and cut, in what a detector learns from."""
 
 from __future__ import annotations
 

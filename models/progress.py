@@ -81,7 +81,7 @@ class Progress(Callback):
         return self.waited / max(1e-9, self.waited + self.worked)
 
     def remaining(self, trainer: pl.Trainer, done: int) -> float | None:
-        """Seconds that the steps after the `done` first ones will take, validations too; None where nobody knows yet."""
+        """Seconds for the steps after the `done` first ones, and their validations; None where nobody knows yet."""
         if self.timed <= FIRST:
             return None
         epochs, steps = trainer.max_epochs or 0, int(trainer.num_training_batches)

@@ -187,5 +187,6 @@ def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:
     rows = "\n".join(f"| {name} | {value} |" for name, value in sorted(plan.given.items()))
     return (
         f"# {plan.name}\n\n{plan.given['template']} on **{plan.dataset.name}** (`{plan.dataset.version}`): "
-        f"{checkpoint.epochs} epochs in {checkpoint.seconds:.0f} s, {best}.\n\n| parameter | value |\n|---|---|\n{rows}\n"
+        f"{checkpoint.epochs} epochs in {checkpoint.seconds:.0f} s, {best}.\n\n"
+        f"| parameter | value |\n|---|---|\n{rows}\n"
     )

@@ -1,6 +1,6 @@
 """What each process of a test of several runs: `tasks.distributed`, with a network that learns in a moment.
 
-SIGHTLINE_TEST_RANK: the process that is to fail, or to hang, as SIGHTLINE_TEST_HOW says.
+SIGHTLINE_TEST_TROUBLE: `fail` or `hang`, what the second process is to do instead.
 """
 
 from __future__ import annotations
@@ -10,9 +10,15 @@ import sys
 import time
 from pathlib import Path
 
+if __name__ == "__main__" and os.environ["RANK"] == "1":  # before anything heavy is imported
+    trouble = os.environ.get("SIGHTLINE_TEST_TROUBLE")
+    if trouble == "hang":
+        time.sleep(600)
+    if trouble == "fail":
+        raise MemoryError("no memory on this device")
+
 from torch import nn
 
-from models.classifier import Classifier
 from models.runtime import networks
 from tasks import distributed
 
@@ -24,20 +30,6 @@ def tiny(concepts: int, image_size: int) -> nn.Module:
     )
 
 
-class Troubled(Classifier):
-    """One of whose processes fails or hangs before its fourth step."""
-
-    def training_step(self, batch, at):
-        if self.trainer.global_step == 3 and os.environ["RANK"] == os.environ.get("SIGHTLINE_TEST_RANK"):
-            if os.environ["SIGHTLINE_TEST_HOW"] == "hang":
-                time.sleep(600)
-            raise MemoryError("no memory on this device")
-        return super().training_step(batch, at)
-
-
 if __name__ == "__main__":
-    from tasks import fitting
-
     networks.BUILDERS["resnet_light"] = tiny
-    fitting.LEARNERS["visual-classifier"] = Troubled
     distributed.main(Path(sys.argv[1]))

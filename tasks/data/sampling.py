@@ -1,4 +1,4 @@
-"""Which pictures an epoch sees and in which order, and how much each concept weighs: decided by the data and the seed."""
+"""Which pictures an epoch sees, in which order, and what each concept weighs: the data and the seed decide."""
 
 from __future__ import annotations
 
