@@ -157,6 +157,8 @@ def _run(
     finally:
         _end(process)
         reading.join(5)
+        for pipe in (process.stdin, process.stdout):
+            pipe.close()  # type: ignore[union-attr]
     while said:
         say(said.popleft())
     if process.returncode:

@@ -1,4 +1,4 @@
-"""A training that is killed (`kill -9`) at any moment ends, when it is run again, with the bytes of one that was not."""
+"""A training killed (`kill -9`) at any moment ends, when it is run again, with the bytes of one that was not."""
 
 from __future__ import annotations
 
