@@ -17,8 +17,9 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from tasks.files import write
 
 SAID = "sightline: "  # a line of the first process that is meant for a person begins so
 TAIL = 15  # lines of the log that a fault carries
+KEPT = 400  # lines of it that are kept: torchrun's own report of a failure comes behind the one that matters
+REPORT = "torch/distributed/elastic"  # what a line of that report names
 POLL_SECONDS = 0.2
 
 
@@ -148,7 +151,7 @@ def _run(
         start_new_session=True,
         cwd=Path(__file__).resolve().parents[1],
     )
-    tail: deque[str] = deque(maxlen=TAIL)
+    tail: deque[str] = deque(maxlen=KEPT)
     said: deque[str] = deque()
     reading = threading.Thread(target=_read, args=(process, tail, said), daemon=True)
     reading.start()
@@ -162,7 +165,7 @@ def _run(
     while said:
         say(said.popleft())
     if process.returncode:
-        raise Fault(f"the training on {machines.devices} devices failed:\n" + "\n".join(tail))
+        raise Fault(f"the training on {machines.devices} devices failed:\n{_end_of(tail)}")
 
 
 def _wait(
@@ -187,8 +190,14 @@ def _wait(
         if time.monotonic() - moved > machines.minutes * 60:
             raise Fault(
                 f"the training on {machines.devices} devices took no step for {machines.minutes:g} minutes and was "
-                "ended. Run it again: it goes on from its last checkpoint. Its log ended with:\n" + "\n".join(tail)
+                f"ended. Run it again: it goes on from its last checkpoint. Its log ended with:\n{_end_of(tail)}"
             )
+
+
+def _end_of(log: Sequence[str]) -> str:
+    """Its last lines before torchrun's report, which says that a process failed and not why."""
+    own = list(takewhile(lambda line: REPORT not in line, log))
+    return "\n".join((own or list(log))[-TAIL:])
 
 
 def _read(process: subprocess.Popen[str], tail: deque[str], said: deque[str]) -> None:
