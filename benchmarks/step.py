@@ -112,7 +112,7 @@ class ByTurns:
                 now = time.process_time()
                 if at:
                     self.seconds["sightline"].append(now - began)
-                for _ in range(self.steps):
+                for _ in range(self.steps if at + 1 < len(self) else 0):  # the last batch only ends a round
                     self.bare.step()
                 began = time.process_time()
                 self.seconds["bare"].append(began - now)
