@@ -47,7 +47,9 @@ def main() -> None:
     settings = {key: yaml.safe_load(value) for key, _, value in (pair.partition("=") for pair in given.set)}
     with tempfile.TemporaryDirectory() as folder:
         told = {"detector": detector, "speed": speed}[given.what](given.dataset, settings, Path(folder))
-    sys.stdout.write(json.dumps(told | {"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}) + "\n")
+    sys.stdout.write(
+        json.dumps(told | {"device": torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"}) + "\n"
+    )
 
 
 def detector(source: Path, settings: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -4,29 +4,36 @@ from prefect import flow
 
 from models.embedding_parameters import ClustererParameters, EmbeddingClassifierParameters
 from models.parameters import ClassifierParameters, DetectorParameters, EmbedderParameters
+from tasks.distributed import Machines
 from tasks.evaluate import Evaluation, evaluate
 from tasks.plan import TrainingPlan, pin
 from tasks.register import register
 from tasks.registry import Version
-from tasks.train import alone, plan_training, train
+from tasks.train import ALONE, alone, plan_training, train
 
 
 @flow(name="train-visual-classifier", flow_run_name="train a classifier on {dataset}")
-def train_classifier(dataset: str, parameters: ClassifierParameters, name: str = "") -> Evaluation:
+def train_classifier(
+    dataset: str, parameters: ClassifierParameters, name: str = "", devices: int = 1, nodes: int = 1, meet: str = ""
+) -> Evaluation:
     """Train a visual classifier on a dataset, register it, and measure it on the images held out."""
-    return _trained(plan_training(pin(dataset), parameters, name))
+    return _trained(plan_training(pin(dataset), parameters, name), Machines(devices, nodes, meet))
 
 
 @flow(name="train-visual-detector", flow_run_name="train a detector on {dataset}")
-def train_detector(dataset: str, parameters: DetectorParameters, name: str = "") -> Evaluation:
+def train_detector(
+    dataset: str, parameters: DetectorParameters, name: str = "", devices: int = 1, nodes: int = 1, meet: str = ""
+) -> Evaluation:
     """Train a visual detector on a dataset, register it, and measure it on the images held out."""
-    return _trained(plan_training(pin(dataset), parameters, name))
+    return _trained(plan_training(pin(dataset), parameters, name), Machines(devices, nodes, meet))
 
 
 @flow(name="train-visual-embedder", flow_run_name="train an embedder on {dataset}")
-def train_embedder(dataset: str, parameters: EmbedderParameters, name: str = "") -> Evaluation:
+def train_embedder(
+    dataset: str, parameters: EmbedderParameters, name: str = "", devices: int = 1, nodes: int = 1, meet: str = ""
+) -> Evaluation:
     """Train a visual embedder on a dataset, register it, and measure it on the images held out."""
-    return _trained(plan_training(pin(dataset), parameters, name))
+    return _trained(plan_training(pin(dataset), parameters, name), Machines(devices, nodes, meet))
 
 
 @flow(name="train-embedding-classifier", flow_run_name="train an embedding-classifier on {dataset}")
@@ -50,15 +57,15 @@ BY_TYPE = {
 }
 
 
-def _trained(plan: TrainingPlan) -> Evaluation:
-    version, _ = fitted(plan)
+def _trained(plan: TrainingPlan, machines: Machines = ALONE) -> Evaluation:
+    version, _ = fitted(plan, machines)
     return evaluate(version, plan.dataset, held_out(plan))
 
 
-def fitted(plan: TrainingPlan) -> tuple[Version, bool]:
-    """The registered version of a plan, and whether it had to be trained for that."""
+def fitted(plan: TrainingPlan, machines: Machines = ALONE) -> tuple[Version, bool]:
+    """The registered version of a plan, and whether it had to be trained for that, on so many machines."""
     with alone(plan):
-        checkpoint = train(plan)
+        checkpoint = train(plan, machines)
         return register(plan, checkpoint), not checkpoint.version
 
 

@@ -33,9 +33,11 @@ class Classifier(Learner):
         self.mixed = mixing(given.mixup, given.cutmix)
         self.register_buffer("weights", None, persistent=False)
         # Every process of a training measures on all of the split: nothing is to be put together.
-        self.metric: Metric = MultilabelAveragePrecision(len(concepts), sync_on_compute=False)
+        self.metric: Metric
         if self.exclusive:
             self.metric = MulticlassAccuracy(len(concepts), average="micro", sync_on_compute=False)
+        else:
+            self.metric = MultilabelAveragePrecision(len(concepts), sync_on_compute=False)
 
     @property
     def measures(self) -> tuple[str, ...]:

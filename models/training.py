@@ -139,5 +139,7 @@ def _quiet() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     # Lightning 2.6 asks torch's pytree in an old way: https://github.com/Lightning-AI/pytorch-lightning/issues/21326
     warnings.filterwarnings("ignore", ".*treespec, LeafSpec.*")
+    # Learning from train and val together leaves nothing to validate on: that is what was asked for.
+    warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
     # Decoded pictures are cached in memory and the processor is busy training: more workers would slow it.
     warnings.filterwarnings("ignore", ".*does not have many workers.*")

@@ -1,12 +1,13 @@
 """One training in one process: a dataset and a plan's parameters go in, weights and their history come out.
 
-Knows neither Prefect nor MLflow: a training on many devices runs this in each of them.
+Knows neither Prefect nor MLflow: a training on many devices runs this in each of them (`tasks/distributed.py`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,21 @@ import torch
 from safetensors.torch import save
 
 from models.anchors import fitted
+from models.batch_size import largest
 from models.checkpoints import write_durably
 from models.classifier import Classifier
 from models.detector import Detector
 from models.embedder import Embedder
 from models.learner import Learner
 from models.parameters import DetectorParameters, NetworkParameters
+from models.runtime.networks import normalisation
 from models.start import options_for
 from models.training import fit
 from tasks.data.dataset import Dataset
-from tasks.data.loading import entries, loader
+from tasks.data.loading import Pictures, collate, entries, loader
 from tasks.data.narrowing import only
 from tasks.data.sampling import concept_weights
+from tasks.files import write
 
 LEARNERS: dict[str, type[Learner]] = {
     "visual-classifier": Classifier,
@@ -52,19 +56,43 @@ def learn(
     start: the folder of the registered version whose weights it starts from, where `weights` names one.
     """
     narrowed = only(dataset, parameters.concepts)
-    options = network_options(narrowed, parameters, start)
-    module = LEARNERS[parameters.type](parameters, narrowed.concepts, options=options, start=start)
-    if options != parameters.network_options:  # registration builds the network again
+    given = with_batch_size(narrowed, parameters, folder, say)
+    options = network_options(narrowed, given, start)
+    module = LEARNERS[given.type](given, narrowed.concepts, options=options, start=start)
+    if options != given.network_options:  # registration builds the network again
         write_durably(folder / "card.json", lambda file: file.write(json.dumps({"network": options}).encode()))
-    if not parameters.epochs:
+    if not given.epochs:
         return as_it_is(module, narrowed, folder), module.monitored
-    batches = loader(narrowed, parameters.splits, parameters.type, parameters, vary=True)
-    if parameters.class_weights == "balanced":
-        module.weigh(torch.tensor(concept_weights(entries(narrowed, parameters.splits), narrowed.concepts)))
-    measured = parameters.splits == "train"
-    unvaried = loader(narrowed, "val", parameters.type, parameters, vary=False) if measured else None
-    history = fit(module, batches, unvaried, parameters, folder, logger, say, watch)
+    batches = loader(narrowed, given.splits, given.type, given, vary=True)
+    if given.class_weights == "balanced":
+        module.weigh(torch.tensor(concept_weights(entries(narrowed, given.splits), narrowed.concepts)))
+    measured = given.splits == "train"
+    unvaried = loader(narrowed, "val", given.type, given, vary=False) if measured else None
+    history = fit(module, batches, unvaried, given, folder, logger, say, watch)
     return history, module.monitored if measured else ""
+
+
+def with_batch_size(
+    dataset: Dataset, parameters: NetworkParameters, folder: Path, say: Callable[[str], object]
+) -> NetworkParameters:
+    """The parameters with a batch size for 0 (`auto`): the largest that fits, or what an interrupted training had.
+
+    It is kept in `folder`, for the memory that is free changes. The learning rate is not: it stays as it was given.
+    """
+    if parameters.batch_size:
+        return parameters
+    noted = folder / "batch_size.txt"
+    if not noted.exists():
+        empty = parameters.model_copy(update={"weights": "none"})  # what they are takes no memory of its own
+        module = LEARNERS[parameters.type](empty, dataset.concepts)
+        pictures = Pictures(dataset, parameters.splits, parameters.type, parameters, vary=False)
+        together = partial(collate, mean=normalisation(parameters.template)[0])
+        small, large = (together([pictures[0, 0]] * count) for count in (2, 4))
+        size = largest(module, small, large, max(len(pictures), parameters.min_samples_per_epoch))
+        write(noted, str(size))
+    size = int(noted.read_text(encoding="utf-8"))
+    say(f"batch_size: auto is {size} here; the learning rate stays {parameters.learning_rate:g}")
+    return parameters.model_copy(update={"batch_size": size})
 
 
 def network_options(dataset: Dataset, parameters: NetworkParameters, start: Path | None) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from models.catalog import template
 from models.parameters import Parameters, is_version, parameters
 from models.runtime.faults import Fault, short
 from tasks.data.dataset import Dataset, named_dataset, open_dataset
+from tasks.data.narrowing import only
 from tasks.data.version import folder_version, verify
 from tasks.registry import resolve
 
@@ -24,6 +25,8 @@ SOURCES = (
     "tasks/fitting.py",
     "tasks/embedded.py",
     "tasks/data/loading.py",
+    "tasks/data/narrowing.py",
+    "tasks/data/sampling.py",
     "tasks/data/annotations.py",
 )
 VERSIONS = ("weights", "embedder")  # parameters that may name a registered version
@@ -103,6 +106,10 @@ class TrainingPlan(BaseModel):
     def parameters(self) -> Parameters:
         """Of the plan's model type, checked."""
         return parameters(self.given)
+
+    def opened(self) -> Dataset:
+        """The dataset as this training sees it: with the concepts that it learns alone."""
+        return only(self.dataset.open(), self.parameters.concepts)
 
     @cached_property
     def digest(self) -> str:

@@ -32,7 +32,6 @@ from models.runtime.predictor import Predictor
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, trained_on
 from tasks.data.dataset import Dataset
-from tasks.data.narrowing import only
 from tasks.estimate import samples
 from tasks.metrics.detection import best_threshold
 from tasks.page import log
@@ -58,7 +57,7 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
             set_alias(held, CHALLENGER)  # it was killed before it got it
         discard(plan)
         return resolve(str(held))
-    dataset = only(plan.dataset.open(), plan.parameters.concepts)
+    dataset = plan.opened()
     predictor = predictor_of(plan, checkpoint, dataset)
     with tempfile.TemporaryDirectory() as scratch:
         seen = started_from(plan) | learned_from(plan, dataset)

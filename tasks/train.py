@@ -19,6 +19,7 @@ from models.parameters import Parameters, is_version
 from models.runtime.faults import Fault
 from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
+from tasks.distributed import Machines, learn_together
 from tasks.embeddings import embedder_of
 from tasks.estimate import estimate
 from tasks.files import alone_at, write
@@ -29,12 +30,15 @@ from tasks.registry import resolve, trained
 from tasks.tracking import active, start_run
 from tasks.workspace import state
 
+ALONE = Machines()
+
 
 class Checkpoint(BaseModel):
     """A finished training: where its weights lie, its MLflow run, and how it went.
 
     version: `name/number` when the registry held this very training already and nothing was trained.
-    monitored, best: the validation metric that picked the weights, and its value, 0 to 1.
+    monitored, best: the validation metric that picked the weights, and its value, 0 to 1; empty and 0 where nothing
+    was left to measure on, and the last weights were kept.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,7 +65,7 @@ def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = ""
         app=app,
         versions=named,
     )
-    check_trainable(dataset.open(), plan)
+    check_trainable(plan.opened(), plan)
     return plan
 
 
@@ -77,7 +81,7 @@ def alone(plan: TrainingPlan) -> AbstractContextManager[None]:
 
 
 @task(cache_policy=NO_CACHE, task_run_name="train {plan.name}")
-def train(plan: TrainingPlan) -> Checkpoint:
+def train(plan: TrainingPlan, machines: Machines = ALONE) -> Checkpoint:
     """Fit one model to one version of a dataset, unless the registry holds that very training."""
     held = trained(plan.name, plan.digest)
     if held is not None:
@@ -91,13 +95,13 @@ def train(plan: TrainingPlan) -> Checkpoint:
         return known if active(known.run) else known.model_copy(update={"run": start_run(plan, folder)})
     what = f"{plan.parameters.template} on {plan.dataset.name} {plan.dataset.version}"
     log(f"training {plan.name}: {what}")
-    for name in () if isinstance(plan.parameters, EmbeddingParameters) else unseen(plan.dataset.open()):
+    for name in () if isinstance(plan.parameters, EmbeddingParameters) else unseen(plan.opened()):
         log(f"no training image shows {name!r}: the model will not know it")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
     elif expected := estimate(plan):
         log(expected)
-    checkpoint = _fit(plan, folder)
+    checkpoint = _fit(plan, folder, machines)
     _check_unchanged(plan)
     write(finished, checkpoint.model_dump_json())
     pictures = sorted([*folder.glob("*.png"), *folder.glob("*.jpg")])
@@ -128,13 +132,13 @@ def discard(plan: TrainingPlan) -> None:
     shutil.rmtree(work_folder(plan), ignore_errors=True)
 
 
-def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
+def _fit(plan: TrainingPlan, folder: Path, machines: Machines) -> Checkpoint:
     from tasks.plots import plot_training
 
     run = start_run(plan, folder)
     began = time.monotonic()
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
-        history, monitored = _learned(plan, folder, run)
+        history, monitored = _learned(plan, folder, run, machines)
         best = max((row[monitored] for row in history if monitored in row), default=0.0)
         mlflow.log_metrics({"seconds": time.monotonic() - began} | ({"best_" + monitored: best} if monitored else {}))
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
@@ -150,7 +154,7 @@ def _fit(plan: TrainingPlan, folder: Path) -> Checkpoint:
     )
 
 
-def _learned(plan: TrainingPlan, folder: Path, run: str) -> tuple[list[dict[str, Any]], str]:
+def _learned(plan: TrainingPlan, folder: Path, run: str, machines: Machines) -> tuple[list[dict[str, Any]], str]:
     """The history of the training in `folder`, and the metric that counts: of a network, or of a head on embeddings."""
     dataset, given = plan.dataset.open(), plan.parameters
     if isinstance(given, EmbeddingParameters):
@@ -165,11 +169,15 @@ def _learned(plan: TrainingPlan, folder: Path, run: str) -> tuple[list[dict[str,
     from pytorch_lightning.loggers import MLFlowLogger
 
     from models.training import lightning_precision
-    from tasks.fitting import learn
+    from tasks.fitting import learn, with_batch_size
 
     mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
     logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
-    return learn(dataset, given, folder, logger, log, start=start_of(given.weights))
+    start = start_of(given.weights)
+    if machines.several:
+        settled = with_batch_size(plan.opened(), given, folder, log)
+        return learn_together(dataset, settled, folder, machines, logger, log, start=start)
+    return learn(dataset, given, folder, logger, log, start=start)
 
 
 def start_of(weights: str) -> Path | None:
@@ -182,9 +190,9 @@ def start_of(weights: str) -> Path | None:
 
 def _story(plan: TrainingPlan, checkpoint: Checkpoint) -> str:
     rows = "\n".join(f"| {name} | {value} |" for name, value in sorted(plan.given.items()))
-    best = f", best {checkpoint.monitored} **{checkpoint.best:.4f}**" if checkpoint.monitored else ""
+    best = f"best {checkpoint.monitored} **{checkpoint.best:.4f}**" if checkpoint.monitored else "the last weights kept"
     return (
         f"# {plan.name}\n\n{plan.given['template']} on **{plan.dataset.name}** (`{plan.dataset.version}`): "
-        f"{f'{checkpoint.epochs} epochs' if checkpoint.epochs > 1 else 'fitted'} in {checkpoint.seconds:.0f} s{best}."
+        f"{f'{checkpoint.epochs} epochs' if checkpoint.epochs > 1 else 'fitted'} in {checkpoint.seconds:.0f} s, {best}."
         f"\n\n| parameter | value |\n|---|---|\n{rows}\n"
     )

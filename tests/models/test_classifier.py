@@ -80,3 +80,44 @@ def test_the_network_sees_what_it_will_see_in_prediction(made):
     module, _ = made()
     images = batch()[0]
     assert torch.equal(module.seen(images), normalise(images, *networks.normalisation("resnet_light")))
+
+
+def test_concepts_that_exclude_each_other_as_yes_or_nos(made):
+    module, _ = made(loss="binary", label_smoothing=0.3)
+    images, targets = batch()
+    logits = normalise(images, *networks.normalisation("resnet_light")).mean((2, 3))
+    expected = F.binary_cross_entropy_with_logits(logits, targets * 0.7 + 0.1)
+    assert float(module.training_step((images, targets), 0)) == pytest.approx(float(expected))
+    assert module.monitored == "val_accuracy"
+
+
+def test_smoothing_of_any_number_of_concepts_is_towards_a_half(made):
+    module, _ = made(concepts_mutually_exclusive=False, label_smoothing=0.2)
+    logits, targets = torch.randn(4, 3), batch()[1]
+    expected = F.binary_cross_entropy_with_logits(logits, targets * 0.8 + 0.1)
+    assert float(module.loss(logits, targets)) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("loss", ["cross-entropy", "binary"])
+def test_weights_of_concepts(made, loss):
+    module, _ = made(loss=loss, label_smoothing=0)
+    logits, targets = torch.randn(4, 3), batch()[1]
+    plain = float(module.loss(logits, targets))
+    module.weigh(torch.full((3,), 2.0))
+    assert float(module.loss(logits, targets)) == pytest.approx(2 * plain)
+    module.weigh(torch.tensor([0.0, 0.0, 1.0]))
+    if loss == "cross-entropy":
+        expected = F.cross_entropy(logits[2:3], torch.tensor([2])) / 4
+        assert float(module.loss(logits, targets)) == pytest.approx(float(expected))
+
+
+def test_mixed_pictures_are_learned_and_unmixed_ones_measured(made, monkeypatch):
+    module, logged = made(mixup=1.0, label_smoothing=0)
+    images, targets = batch()
+    torch.manual_seed(0)
+    mixed = float(module.training_step((images, targets), 0))
+    torch.manual_seed(0)
+    assert float(module.training_step((images, targets), 0)) == mixed
+    module.validation_step((images, targets), 0)
+    assert float(logged["val_loss"]) != mixed
+    assert module.measures == ("val_accuracy", "val_loss")

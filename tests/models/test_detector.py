@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from models.detector import Detector
 from models.parameters import DetectorParameters
 from models.runtime import networks
+from models.runtime.faults import Fault
 from models.runtime.kinds import FLOOR
 
 NAMES = ("hail", "wind")
@@ -104,3 +105,18 @@ def test_its_losses_add_up_and_reach_the_weights(template):
     loss.backward()
     moved = [weight.grad is not None and bool(weight.grad.abs().sum() > 0) for weight in module.parameters()]
     assert sum(moved) > 0.5 * len(moved)
+
+
+def test_concepts_are_weighed_where_the_loss_is_our_own():
+    module = Detector(DetectorParameters(image_size=64), NAMES)
+    batch = (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), [target(0)])
+    plain = module.training_step(batch, 0)["train_concept"]
+    module.weigh(torch.tensor([3.0, 1.0]))
+    module.load_state_dict(Detector(DetectorParameters(image_size=64), NAMES).state_dict())
+    assert float(module.training_step(batch, 0)["train_concept"]) == pytest.approx(3 * float(plain), rel=1e-4)
+
+
+def test_concepts_are_not_weighed_by_torchvisions_losses():
+    module = Detector(DetectorParameters(template="ssdlite320_mobilenet_v3_large"), NAMES)
+    with pytest.raises(Fault, match="class_weights: the loss of ssdlite320_mobilenet_v3_large cannot be weighed"):
+        module.weigh(torch.ones(2))

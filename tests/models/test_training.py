@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from models.history import TIMES
 from models.learner import Learner
 from models.optimization import schedule
 from models.parameters import ClassifierParameters, DetectorParameters, Parameters
+from models.progress import duration
 from models.runtime import networks
 from models.runtime.faults import Fault
 from models.training import fit
@@ -360,3 +362,52 @@ def test_sgd_trains(tmp_path, tiny, dataset):
     parameters = given(epochs=8, optimizer="sgd", learning_rate=0.05, augmentation="none")
     history = train(dataset, parameters, tmp_path / "run")
     assert history[-1]["train_loss"] < history[0]["train_loss"]
+
+
+def test_early_stopping_needs_a_metric_that_there_is(tmp_path, tiny, dataset):
+    parameters = given(early_stopping_epochs=2, early_stopping_metric="val_acuracy")
+    told = r"early_stopping_metric: there is no 'val_acuracy'\. A classifier measures: val_accuracy, val_loss\."
+    with pytest.raises(Fault, match=told):
+        train(dataset, parameters, tmp_path / "run")
+    with pytest.raises(Fault, match=r"early_stopping_epochs: with splits train\+val nothing is measured"):
+        fit(Classifier(given(), SHAPES), [], None, given(early_stopping_epochs=2), tmp_path / "run")
+
+
+def test_early_stopping_counts_a_loss_down(tmp_path, tiny, dataset, monkeypatch):
+    monkeypatch.setattr(Classifier, "loss", lambda self, logits, targets: logits.sum() * 0 + 1)
+    parameters = given(epochs=12, early_stopping_epochs=2, early_stopping_metric="val_loss")
+    assert len(train(dataset, parameters, tmp_path / "run")) == 3
+    stopping = training._stopping(Classifier(given(), SHAPES), parameters, True)[0]
+    assert stopping.mode == "min"  # type: ignore[attr-defined]
+
+
+def test_without_averaging_the_weights_themselves_are_kept(tmp_path, tiny, dataset):
+    module = Classifier(given(epochs=1, ema_decay=0), SHAPES)
+    train(dataset, module.given, tmp_path / "run", module)
+    kept = load_file(tmp_path / "run/best.safetensors")
+    assert all(torch.equal(tensor, kept[name]) for name, tensor in module.network.state_dict().items())
+    train(dataset, given(epochs=1), tmp_path / "averaged")
+    assert best(tmp_path / "averaged") != best(tmp_path / "run")
+
+
+def test_it_says_how_long_it_will_take(tmp_path, tiny, dataset, monkeypatch):
+    monkeypatch.setattr("models.progress.WRITE_SECONDS", 0)
+    said: list[str] = []
+    parameters = given(epochs=6)
+    splits = ("train", "val")
+    loaders = [loader(dataset, split, "visual-classifier", parameters, vary=split == "train") for split in splits]
+    rows = fit(Classifier(parameters, SHAPES), *loaders, parameters, tmp_path / "run", say=said.append)
+    estimate = next(line for line in said if "to go (" in line)
+    assert re.fullmatch(
+        r"about \d+ s to go \(6 epochs, 2 steps each, [\d.e-]+ s a step; validations not counted\)", estimate
+    )
+    assert re.fullmatch(r"epoch 3 of 6: val_accuracy \S+, loss \S+, \d+ s so far.*% of it waiting for data", said[-4])
+    assert all(0 < row["data_wait"] <= 1 for row in rows)
+    assert rows[-1]["remaining"] == 0 and rows[2]["remaining"] > 0
+    told = json.loads((tmp_path / "run/progress.json").read_text())
+    assert told.keys() == {"epoch", "epochs", "step", "steps", "seconds", "remaining"}
+    assert (told["epochs"], told["steps"], told["remaining"]) == (6, 2, 0)
+
+
+def test_durations_are_for_people():
+    assert [duration(seconds) for seconds in (4.4, 100, 5400, 11_100)] == ["4 s", "2 min", "1 h 30 min", "3 h 5 min"]

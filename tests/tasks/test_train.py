@@ -94,7 +94,7 @@ def test_what_is_registered_is_not_trained_again(plan, monkeypatch):
 def test_what_changed_is_trained(plan, monkeypatch, changed):
     registered(plan)
     fitted = verb.Checkpoint(run="new")
-    monkeypatch.setattr(verb, "_fit", lambda plan, folder: folder.mkdir(parents=True) or fitted)
+    monkeypatch.setattr(verb, "_fit", lambda plan, folder, machines: folder.mkdir(parents=True) or fitted)
     other = plan.dataset.model_dump() | {"version": "f" * 32 + ".dir"}
     changes = {
         "seed": {"given": plan.given | {"seed": 1}},
@@ -235,7 +235,7 @@ def test_what_was_learned_from_two_versions_at_once_is_not_kept(plan, monkeypatc
     pinned_there = plan.dataset.model_copy(update={"labels": labels_digest(Path(plan.dataset.folder))})
     torn = plan.model_copy(update={"dataset": pinned_there})
 
-    def fitted(plan, folder):
+    def fitted(plan, folder, machines):
         folder.mkdir(parents=True)
         with (Path(plan.dataset.folder) / "annotations.jsonl").open("a") as file:
             file.write("\n")
@@ -251,7 +251,7 @@ def test_labels_that_cannot_be_read_for_a_moment_cost_no_training(plan, monkeypa
     pinned_there = plan.dataset.model_copy(update={"labels": labels_digest(Path(plan.dataset.folder))})
     read = plan.model_copy(update={"dataset": pinned_there})
 
-    def fitted(plan, folder):
+    def fitted(plan, folder, machines):
         folder.mkdir(parents=True)
         (Path(plan.dataset.folder) / "annotations.jsonl").unlink()
         return verb.Checkpoint(run="new")
@@ -271,3 +271,24 @@ def test_the_run_of_a_finished_training_deleted_in_mlflow_is_made_anew(done, pla
     again = train.fn(plan).run
     assert again != run
     assert client().get_run(again).info.lifecycle_stage == "active"
+
+
+def test_learning_from_train_and_val_keeps_the_last_weights(tmp_path):
+    plan = planned(pinned(tmp_path / "shapes"), splits="train+val", min_samples_per_epoch=16)
+    found = train.fn(plan)
+    assert (found.monitored, found.best, found.epochs) == ("", 0.0, 1)
+    history = [json.loads(line) for line in (work_folder(plan) / "history.jsonl").read_text().splitlines()]
+    assert history[-1]["step"] == 4  # of twelve pictures, four of them val's, some came twice
+    metrics = client().get_run(found.run).data.metrics
+    assert {"train_loss", "data_wait", "seconds"} <= metrics.keys()
+    assert not any(name.startswith(("val_", "best_")) for name in metrics)
+
+
+def test_what_learns_from_all_cannot_stop_early(tmp_path):
+    with pytest.raises(Fault, match=r"with splits train\+val nothing is measured to stop early by"):
+        planned(pinned(tmp_path / "shapes"), splits="train+val", early_stopping_epochs=3)
+
+
+def test_a_concept_to_learn_that_the_dataset_has_not(tmp_path):
+    with pytest.raises(Fault, match=r"concepts: dataset shapes has no 'tal'\. Known: tall, wide\. Did you mean 'tall'"):
+        planned(pinned(tmp_path / "shapes"), concepts=("tal", "wide"))
