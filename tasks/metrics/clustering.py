@@ -117,7 +117,7 @@ def _row(
     }
     if not labelled:
         return row
-    counts = Counter(told[i] for i in np.flatnonzero(inside) if told[i])
+    counts = Counter(concept for concept, its in zip(told, inside, strict=True) if its and concept)
     concept, most = counts.most_common(1)[0] if counts else ("", 0)
     return row | {"Mostly": concept, "Purity": most / counts.total() if counts else math.nan}
 
