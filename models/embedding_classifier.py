@@ -105,7 +105,7 @@ def _solve(vectors: Tensor, targets: Tensor, l2: float, exclusive: bool, start: 
         value.backward()
         return value
 
-    steps.step(loss)  # type: ignore[arg-type]
+    steps.step(loss)
     return weight.detach(), bias.detach()
 
 
@@ -159,7 +159,7 @@ def calibration(logits: Tensor, targets: Tensor, exclusive: bool) -> tuple[Tenso
         value.backward()
         return value
 
-    steps.step(loss)  # type: ignore[arg-type]
+    steps.step(loss)
     return scale.detach().clamp(min=0), shift.detach()
 
 

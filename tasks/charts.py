@@ -18,6 +18,7 @@ from tasks.style import FAINT, INK, PALETTE, paint_to
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 ROWS = 60  # clusters on one page
 BAR = "#a9c8e6"
@@ -101,6 +102,6 @@ def plot_silhouettes(tried: Mapping[int, float], chosen: int, path: Path) -> Pat
         axes.plot([chosen], [tried[chosen]], "o", color=PALETTE[1], markersize=9)
         axes.annotate(f"{chosen}", (chosen, tried[chosen]), textcoords="offset points", xytext=(8, 4), color=INK)
         axes.set(title="How many clusters", xlabel="clusters", ylabel="silhouette")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
     return paint_to(path, (6.4, 3.6), paint)

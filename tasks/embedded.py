@@ -68,8 +68,8 @@ def learned_from(dataset: Dataset, splits: str) -> list[Annotation]:
 
 def _fill(network: nn.Module, embedder: nn.Module, state: dict[str, torch.Tensor]) -> None:
     """The embedder's weights inside, the head's after it."""
-    network.embedder.load_state_dict(embedder.cpu().state_dict())  # type: ignore[operator, union-attr]
-    network.head.load_state_dict(state)  # type: ignore[operator, union-attr]
+    network.embedder.load_state_dict(embedder.cpu().state_dict())  # type: ignore[union-attr]
+    network.head.load_state_dict(state)  # type: ignore[union-attr]
 
 
 def _check_same(

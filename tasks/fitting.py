@@ -122,5 +122,5 @@ def as_it_is(module: Learner, dataset: Dataset, folder: Path) -> list[dict[str, 
         "history.jsonl": json.dumps(row).encode() + b"\n",
     }
     for name, content in written.items():
-        write_durably(folder / name, lambda file, content=content: file.write(content))
+        write(folder / name, content)
     return [row]

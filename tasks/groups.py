@@ -98,7 +98,7 @@ def _cells(
 def _title(annotations: Sequence[Annotation], labels: Array, cluster: int) -> str:
     """`cluster 3: 120 pictures, 61 % hat`."""
     inside = np.flatnonzero(labels == cluster)
-    told = [concept_of(annotations[i]) for i in inside]
+    told = [concept_of(annotations[i]) for i in inside.tolist()]
     known = sorted({name for name in told if name}, key=lambda name: (-told.count(name), name))
     most = f", {told.count(known[0]) / len(told):.0%} {known[0]}" if known else ""
     return f"cluster {cluster}: {len(inside)} picture{'s' if len(inside) > 1 else ''}{most}"

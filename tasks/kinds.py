@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,7 +41,7 @@ class Kind:
     shares: bool
     report: type[Report]
     measure: Callable[[Card, Sequence[Annotation], list, float], Report]
-    sheets: Callable[[Dataset, Sequence[Annotation], list, Report, Path], list[Path]]
+    sheets: Callable[[Dataset, Sequence[Annotation], Any, Any, Path], list[Path]]
 
 
 def check_measurable(card: Card, dataset: Dataset) -> None:

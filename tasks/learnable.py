@@ -52,7 +52,7 @@ def _splits(dataset: Dataset, given: Any) -> Iterator[str]:
     for split in wanted:
         if not dataset.split(split):
             yield f"its {split} split is empty (ingest it under another name with --split 80/10/10)"
-    if not picked and getattr(given, "early_stopping_epochs", 0):
+    if not picked and getattr(given, "early_stopping_epochs", False):
         yield "with splits train+val nothing is measured to stop early by; set early_stopping_epochs: 0"
 
 

@@ -174,7 +174,7 @@ def _line(version: Version, path: Path, image: Image.Image, answer: Answer, leas
     }
 
 
-def _draw(path: Path, image: Image.Image, answer: Answer, folder: Path) -> None:
+def _draw(path: Path, image: Image.Image, answer: Any, folder: Path) -> None:
     from tasks.drawing import draw
 
     parts = [part for part in path.parts if part not in ("/", "..", ".")]

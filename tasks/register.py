@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import warnings
 from pathlib import Path
+from typing import Any
 
 import mlflow
 from mlflow.entities import LoggedModel
@@ -117,9 +118,10 @@ def started_from(plan: TrainingPlan) -> frozenset[str]:
     embedder = getattr(plan.parameters, "embedder", "")
     if embedder:
         return trained_on(resolve(embedder))
-    if is_version(plan.parameters.weights):
-        return trained_on(resolve(plan.parameters.weights))
-    beside = Path(plan.parameters.weights).with_name("trained_on.txt")
+    weights = getattr(plan.parameters, "weights", "none")
+    if is_version(weights):
+        return trained_on(resolve(weights))
+    beside = Path(weights).with_name("trained_on.txt")
     return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
 
 
@@ -192,12 +194,12 @@ def signature(card: Card) -> ModelSignature:
     and of arrays. `ports` says what goes in.
     """
     columns = {"image": "long"} | KINDS[card.type].answer.columns
-    outputs = Schema([ColSpec(COLUMNS[kind], name) for name, kind in columns.items()])  # type: ignore[list-item]
+    outputs = Schema([ColSpec(COLUMNS[kind], name) for name, kind in columns.items()])
     threshold = ParamSpec("threshold", DataType.double, -1.0)
     return ModelSignature(outputs=outputs, params=ParamSchema([threshold]))
 
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "long": DataType.long,
     "string": DataType.string,
     "double": DataType.double,

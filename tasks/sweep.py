@@ -61,7 +61,7 @@ def sweep(plan: TrainingPlan, given: Mapping[str, Any], search: Search) -> Swept
     waiting = "another process is at this very sweep: waiting until it is done"
     with (
         alone_at(folder.parent / "locks" / folder.name, lambda: log(waiting)),
-        studies.opened(folder, search, search.epochs or plan.parameters.epochs) as study,
+        studies.opened(folder, search, search.epochs or plan.given["epochs"]) as study,
     ):
         run = study_run(plan, folder, "sweep", space=told(search)[:5000])
         before = len(studies.finished(study))

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from models.catalog import template
 from models.embedding_parameters import EmbeddingParameters
-from models.parameters import Parameters, is_version
+from models.parameters import NetworkParameters, Parameters, is_version
 from models.runtime.faults import Fault
 from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
@@ -165,6 +165,7 @@ def _learned(plan: TrainingPlan, folder: Path, run: str, machines: Machines) -> 
         for picture in sorted([*folder.glob("*.png"), *folder.rglob("*.jpg")]):
             mlflow.log_artifact(str(picture), (Path("training") / picture.parent.relative_to(folder)).as_posix())
         return history, monitored
+    assert isinstance(given, NetworkParameters)
     # Lightning takes seconds to import: only a run that really trains pays for it.
     from pytorch_lightning.loggers import MLFlowLogger
 

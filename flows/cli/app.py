@@ -48,7 +48,7 @@ def app_check(name: Annotated[str, Argument(help="An app's name, or its file.")]
     lines = [
         f"{app_path(name)} is in order. Every run would",
         f"  ingest   {app.place} as data/{app.dataset}",
-        f"  train    {given.template}, {given.epochs} epoch{'s' * (given.epochs > 1)}, as the model {model}",
+        f"  train    {given.template}{_epochs(given)}, as the model {model}",
         f"  promote  it when its {app.gate.metric or 'headline metric'} is better{better} than the champion's",
         f"  at       {app.schedule} (cron; UTC unless prefect.yaml names another time zone)",
     ]
@@ -57,6 +57,12 @@ def app_check(name: Annotated[str, Argument(help="An app's name, or its file.")]
         lines.append(f"Its source is not there yet: {app.place}. Until it is, every run fails.")
     found = app.model_dump(mode="json") | {"model": model, "source_exists": there}
     answer(found, json, "\n".join(lines))
+
+
+def _epochs(given) -> str:
+    """`, 60 epochs`; nothing of a training that has none."""
+    epochs = getattr(given, "epochs", 0)
+    return f", {epochs} epoch{'s' * (epochs > 1)}" if epochs else ""
 
 
 def app_list(json: Json = False) -> None:

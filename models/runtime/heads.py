@@ -68,7 +68,7 @@ class Neighbours(nn.Module):
         self.register_buffer("shift", torch.zeros(concepts))
 
     def forward(self, vectors: Tensor) -> Tensor:
-        similar = functional.normalize(vectors.float()) @ self.stored.T  # type: ignore[operator, union-attr]
+        similar = functional.normalize(vectors.float()) @ self.stored.T  # type: ignore[operator]
         return self.logits(similar) * self.scale + self.shift  # type: ignore[operator]
 
     def logits(self, similar: Tensor) -> Tensor:

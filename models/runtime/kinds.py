@@ -38,7 +38,7 @@ class Kind:
         return card.threshold if self.sure else 0.0
 
 
-def _scores(network: nn.Module, batch: Tensor, card: Card) -> Tensor:
+def _scores(network: nn.Module, batch: Tensor, card: Card) -> Any:
     logits = network(batch).float()
     return logits.softmax(1) if card.exclusive else logits.sigmoid()
 
@@ -47,7 +47,7 @@ def _concepts(output: Tensor, card: Card, own: Size, seen: Size) -> Concepts:
     return Concepts(output.cpu().numpy().clip(0, 1), card.concepts)
 
 
-def _found(network: nn.Module, batch: Tensor, card: Card) -> Sequence[Any]:
+def _found(network: nn.Module, batch: Tensor, card: Card) -> Any:
     return network.detect(batch, FLOOR, card.nms_iou, card.max_detections)  # type: ignore[operator]
 
 
@@ -60,7 +60,7 @@ def _regions(output: Sequence[Tensor], card: Card, own: Size, seen: Size) -> Reg
     return Regions(scaled, scores.astype(np.float32).clip(0, 1), labels.astype(np.int64), card.concepts)[solid]
 
 
-def _forward(network: nn.Module, batch: Tensor, card: Card) -> Tensor:
+def _forward(network: nn.Module, batch: Tensor, card: Card) -> Any:
     return network(batch).float()
 
 

@@ -78,7 +78,7 @@ def _dfine_small(concepts: int, image_size: int, **changed: Any) -> nn.Module:
 
 def _embedder(concepts: int, image_size: int, backbone: str, embedding_size: int) -> nn.Module:
     """On the backbone of any classification network, by its template's name."""
-    return heads.Embedder(build(backbone, 1, image_size=image_size), embedding_size)
+    return heads.Embedder(build(backbone, 1, image_size=image_size), embedding_size)  # type: ignore[arg-type]
 
 
 def _headed(head: Any, concepts: int, image_size: int, embedder: dict[str, Any], **options: Any) -> nn.Module:

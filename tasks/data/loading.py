@@ -147,8 +147,8 @@ def loader(
     making = _making(parameters)
     if not vary:
         size = max(1, min(parameters.batch_size, len(pictures)))
-        order = [(0, index) for index in range(len(pictures))]
-        return DataLoader(pictures, batch_size=size, sampler=order, **making)
+        given = [(0, index) for index in range(len(pictures))]
+        return DataLoader(pictures, batch_size=size, sampler=given, **making)
     weights = picture_weights(pictures.annotations) if parameters.sampling == "balanced" else None
     order = Order(len(pictures), max(len(pictures), parameters.min_samples_per_epoch), parameters.seed, weights)
     rank, world = (int(os.environ.get(name, default)) for name, default in (("RANK", 0), ("WORLD_SIZE", 1)))

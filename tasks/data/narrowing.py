@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from models.runtime.faults import Fault, choices
 from tasks.data.annotations import Annotation
@@ -37,5 +38,5 @@ def _narrowed(entry: Annotation, kept: frozenset[str]) -> Annotation:
     """An image's annotation with the boxes and labels of the concepts kept."""
     boxes = [i for i, name in enumerate(entry.box_concepts) if name in kept]
     columns = ("boxes", "areas", "box_concepts", "crowd", "difficult")
-    chosen = {column: tuple(getattr(entry, column)[i] for i in boxes) for column in columns}
+    chosen: dict[str, Any] = {column: tuple(getattr(entry, column)[i] for i in boxes) for column in columns}
     return replace(entry, concepts=tuple(name for name in entry.concepts if name in kept), **chosen)
