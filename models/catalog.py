@@ -71,7 +71,7 @@ TEMPLATES = {
     "resnet_light": Template(
         "visual-classifier",
         "A light ResNet that trains well from nothing, on a CPU too: the first choice without pretrained weights.",
-        {"image_size": 128, "batch_size": 32, "epochs": 100, "learning_rate": 2e-3},
+        {"image_size": 128, "batch_size": 32, "epochs": 80, "learning_rate": 2e-3},
         {"image_size": (32, 640)},
     ),
     "resnet18": Template(
@@ -129,7 +129,7 @@ TEMPLATES = {
     "fcos_light": Template(
         "visual-detector",
         "A light anchor-free detector with batch-norm that trains well from nothing, on a CPU too.",
-        {"image_size": 320, "batch_size": 4, "epochs": 60, "learning_rate": 2e-3},
+        {"image_size": 320, "batch_size": 4, "epochs": 45, "learning_rate": 2e-3},
         {"image_size": (64, 1280)},
     ),
     "ssdlite320_mobilenet_v3_large": Template(

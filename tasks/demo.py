@@ -109,6 +109,6 @@ def _story(
 NEXT = (
     "Next, with pictures of your own:",
     "  sightline ingest FOLDER --dataset NAME",
-    "  sightline train --dataset NAME --template fcos_light     (boxes; resnet18 for whole pictures)",
+    "  sightline train --dataset NAME --template fcos_light     (boxes; resnet_light for whole pictures)",
     "  sightline predict NAME-detector PICTURES --draw",
 )
