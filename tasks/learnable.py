@@ -32,7 +32,8 @@ def unseen(dataset: Dataset) -> list[str]:
 def _shown(dataset: Dataset, splits: str) -> Counter[str]:
     """How many images of these splits show each concept."""
     entries = [entry for split in splits.split("+") for entry in dataset.split(split)]
-    return Counter(name for entry in entries for name in {*entry.concepts, *entry.box_concepts})
+    shown = (name for entry in entries for name in {*entry.concepts, *entry.box_concepts})
+    return Counter(name for name in shown if name in dataset.concepts)
 
 
 def _labels(dataset: Dataset, given: Any) -> Iterator[str]:

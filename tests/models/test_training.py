@@ -401,7 +401,8 @@ def test_it_says_how_long_it_will_take(tmp_path, tiny, dataset, monkeypatch):
     assert re.fullmatch(
         r"about \d+ s to go \(6 epochs, 2 steps each, [\d.e-]+ s a step; validations not counted\)", estimate
     )
-    assert re.fullmatch(r"epoch 3 of 6: val_accuracy \S+, loss \S+, \d+ s so far.*% of it waiting for data", said[-4])
+    epochs = [line for line in said if line.startswith("epoch")]
+    assert re.fullmatch(r"epoch 3 of 6: val_accuracy \S+, loss \S+, \d+ s so far.*% of it waiting for data", epochs[2])
     assert all(0 < row["data_wait"] <= 1 for row in rows)
     assert rows[-1]["remaining"] == 0 and rows[2]["remaining"] > 0
     told = json.loads((tmp_path / "run/progress.json").read_text())

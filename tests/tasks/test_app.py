@@ -33,7 +33,7 @@ def test_a_good_file(workspace, monkeypatch):
     app = read_app("roofs")
     assert app == read_app(path) == read_app("apps/roofs.yaml")
     assert (app.name, app.source, app.format, app.tolerance) == ("roofs", "photos/roofs", "auto", 0.05)
-    assert app.parameters() == ClassifierParameters(epochs=3)
+    assert app.parameters() == ClassifierParameters(template="resnet18", epochs=3)
     assert app.gate == Gate(metric="accuracy", min_improvement=0.01)
 
 

@@ -40,16 +40,19 @@ def given(**more) -> ClassifierParameters:
     return ClassifierParameters(**plain | more)
 
 
-def started() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
+@pytest.fixture
+def started():
+    """What was started since, and still runs; other tests' servers do, too."""
+    before = psutil.Process().children(recursive=True)
+    return lambda: [child for child in psutil.Process().children(recursive=True) if child not in before]
 
 
-def test_two_processes_learn_what_one_learns(tmp_path, dataset, monkeypatch):
+def test_two_processes_learn_what_one_learns(tmp_path, dataset, monkeypatch, started):
     monkeypatch.setitem(networks.BUILDERS, "resnet_light", tiny)
     alone, monitored = learn(dataset, given(), tmp_path / "alone")
     heard, seen = [], []
     rows, named = learn_together(
-        dataset, given(), tmp_path / "two", TWO, False, heard.append, seen.append, "tests.together"
+        dataset, given(), tmp_path / "two", TWO, False, heard.append, seen.append, module="tests.together"
     )
     assert named == monitored == "val_accuracy"
     for name in ("train_loss", "val_loss", "val_accuracy", "learning_rate", "step", "epoch"):
@@ -60,14 +63,14 @@ def test_two_processes_learn_what_one_learns(tmp_path, dataset, monkeypatch):
     assert started() == []
 
 
-def test_a_process_that_fails_ends_all_and_says_why(tmp_path, dataset, monkeypatch):
+def test_a_process_that_fails_ends_all_and_says_why(tmp_path, dataset, monkeypatch, started):
     monkeypatch.setenv("SIGHTLINE_TEST_TROUBLE", "fail")
     with pytest.raises(Fault, match=r"the training on 2 devices failed:\n(.*\n)*.*MemoryError: no memory on this"):
         learn_together(dataset, given(), tmp_path / "two", TWO, module="tests.together")
     assert started() == []
 
 
-def test_a_process_that_hangs_is_not_waited_for(tmp_path, dataset, monkeypatch):
+def test_a_process_that_hangs_is_not_waited_for(tmp_path, dataset, monkeypatch, started):
     monkeypatch.setenv("SIGHTLINE_TEST_TROUBLE", "hang")
     with pytest.raises(Fault, match=r"took no step for 0\.05 minutes and was ended"):
         learn_together(dataset, given(), tmp_path / "two", Machines(devices=2, minutes=0.05), module="tests.together")

@@ -104,7 +104,7 @@ def test_parquet_holds_the_same_flat(ready, tmp_path, kind):
     for line in lines(tmp_path):
         shared = {name: line[name] for name in ("image", "model", "dataset_version")}
         for row in line["regions" if kind == "detector" else "concepts"]:
-            box = dict(zip(("x0", "y0", "x1", "y1"), row.get("box", [None] * 4), strict=True))
+            box = dict(zip(("x0", "y0", "x1", "y1"), row.get("box", ()), strict=False))
             expected.append(shared | {"concept": row["concept"], "score": row["score"]} | box)
     assert expected
     assert pq.read_table(tmp_path / "predictions.parquet").to_pylist() == expected
@@ -204,7 +204,7 @@ def test_what_an_interrupted_prediction_had_drawn_is_not_kept(ready, tmp_path):
 
 
 def test_a_prediction_that_broke_off_at_its_very_end_is_done_again(ready, tmp_path, monkeypatch):
-    def full(_, path):
+    def full(_, path, answer):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
@@ -289,4 +289,4 @@ def test_boxes_are_counted_by_concept(ready, tmp_path):
 def test_pictures_are_counted_for_what_they_show(scores, exclusive, threshold, counted):
     card = Card("visual-classifier", "resnet18", ("a", "b"), 32, (), (), exclusive, threshold=0.5)
     answer = Concepts(np.array(scores, np.float32), card.concepts)
-    assert verb._counted(answer, card, threshold) == counted
+    assert verb.COUNTED[Concepts](answer, card, threshold) == counted

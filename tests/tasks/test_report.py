@@ -135,10 +135,10 @@ def test_models_side_by_side():
         (detector(), "concepts precision_recall f1 confusion"),
         (detector(found=()), "concepts precision_recall f1 confusion"),
         (detector(concepts=("a", "b")), "concepts precision_recall f1 confusion"),
-        (classifier(), "concepts precision_recall roc confusion"),
-        (classifier(exclusive=False), "concepts precision_recall roc"),
-        (classifier(("only", "other")), "concepts precision_recall roc confusion"),
-        (classifier(tuple(f"concept {i}" for i in range(70))), "concepts precision_recall roc confusion"),
+        (classifier(), "concepts precision_recall roc calibration confusion"),
+        (classifier(exclusive=False), "concepts precision_recall roc calibration"),
+        (classifier(("only", "other")), "concepts precision_recall roc calibration confusion"),
+        (classifier(tuple(f"concept {i}" for i in range(70))), "concepts precision_recall roc calibration confusion"),
     ],
 )
 def test_plots_are_drawn_for_any_report(tmp_path, report, names):

@@ -142,8 +142,8 @@ def test_every_reason_why_it_cannot_train_is_named_at_once(plan):
     with pytest.raises(Fault) as refused:
         check_trainable(several, plan)
     assert str(refused.value) == (
-        f"dataset signs: cannot train {plan.name}: its val split is empty (ingest it under another name with "
-        "--split 80/10/10); some images have several concepts or none; set concepts_mutually_exclusive: false."
+        f"dataset signs: cannot train {plan.name}: some images have several concepts or none; set "
+        "concepts_mutually_exclusive: false; its val split is empty (ingest it under another name with --split 80/10/10)."
     )
 
 
