@@ -155,7 +155,7 @@ def _precision(plan: TrainingPlan) -> dict[str, str]:
         return {}
     from models.training import lightning_precision
 
-    return {"precision": lightning_precision(network_parameters(plan).precision)}
+    return {"precision": lightning_precision(network_parameters(plan))}
 
 
 def _differences(then: dict[str, str], now: dict[str, str]) -> list[str]:

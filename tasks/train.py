@@ -172,7 +172,7 @@ def _learned(plan: TrainingPlan, folder: Path, run: str, machines: Machines) -> 
     from models.training import lightning_precision
     from tasks.fitting import learn, with_batch_size
 
-    mlflow.set_tag("precision", lightning_precision(given.precision))  # what `auto` came to on this processor
+    mlflow.set_tag("precision", lightning_precision(given))  # what `auto` came to on this processor
     logger = MLFlowLogger(run_id=run, tracking_uri=mlflow.get_tracking_uri())
     start = start_of(given.weights)
     if machines.several:

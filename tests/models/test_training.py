@@ -21,7 +21,7 @@ from models.detector import Detector
 from models.history import TIMES
 from models.learner import Learner
 from models.optimization import schedule
-from models.parameters import ClassifierParameters, DetectorParameters, Parameters
+from models.parameters import ClassifierParameters, DetectorParameters, NetworkParameters, Parameters, parameters
 from models.progress import duration
 from models.runtime import networks
 from models.runtime.faults import Fault
@@ -355,7 +355,16 @@ def test_half_precision_is_chosen_where_the_processor_has_it(monkeypatch, precis
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: supported)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: supported)
-    assert training.lightning_precision(precision) == ("bf16-mixed" if half else "32-true")
+    assert training.lightning_precision(given(precision=precision)) == ("bf16-mixed" if half else "32-true")
+
+
+def test_a_mobilenet_is_not_slowed_by_half_precision(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    for told in ({"template": "mobilenet_v3_large"}, {"template": "angular_margin", "backbone": "mobilenet_v2"}):
+        checked = parameters(told)
+        assert isinstance(checked, NetworkParameters)
+        assert training.lightning_precision(checked) == "32-true"
 
 
 def test_sgd_trains(tmp_path, tiny, dataset):

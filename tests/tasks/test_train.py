@@ -143,7 +143,8 @@ def test_every_reason_why_it_cannot_train_is_named_at_once(plan):
         check_trainable(several, plan)
     assert str(refused.value) == (
         f"dataset signs: cannot train {plan.name}: some images have several concepts or none; set "
-        "concepts_mutually_exclusive: false; its val split is empty (ingest it under another name with --split 80/10/10)."
+        "concepts_mutually_exclusive: false; its val split is empty (ingest it under another name with "
+        "--split 80/10/10)."
     )
 
 
