@@ -24,16 +24,13 @@ import torch
 from torch import Tensor, nn
 from torchvision import tv_tensors
 
-PROJECT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(PROJECT))
-
-from models.augment import augmentation  # noqa: E402
-from models.detection_loss import detection_losses  # noqa: E402
-from models.parameters import DetectorParameters  # noqa: E402
-from models.runtime.images import decode  # noqa: E402
-from models.runtime.networks import build, normalisation  # noqa: E402
-from models.runtime.transform import fit, normalise, stack  # noqa: E402
-from tasks.data.dataset import Dataset, open_dataset  # noqa: E402
+from models.augment import augmentation
+from models.detection_loss import detection_losses
+from models.parameters import DetectorParameters
+from models.runtime.images import decode
+from models.runtime.networks import build, normalisation
+from models.runtime.transform import fit, normalise, stack
+from tasks.data.dataset import Dataset, open_dataset
 
 MEAN, DEVIATION = normalisation("fcos_light")
 Row = tuple[Tensor, dict[str, Tensor]]

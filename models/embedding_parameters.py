@@ -14,6 +14,8 @@ class EmbeddingParameters(Parameters):
 
     embedder: str = ""
     """The registered embedder or classifier whose vectors are learned from: `roofs-classifier@champion`."""
+    mirrored: bool = True
+    """A picture's vector is the mean of its own and its mirror image's: steadier, but left and right become one."""
     splits: Literal["train", "train+val"] = "train+val"
     """What is learned from. Nothing is picked on val here, so by default it is learned from too."""
 

@@ -44,11 +44,12 @@ def learn_on_embeddings(
     dataset = only(dataset, parameters.concepts)
     version = embedder_of(parameters.embedder)
     annotations = learned_from(dataset, parameters.splits)
-    vectors = embeddings(version, dataset, annotations)
+    vectors = embeddings(version, dataset, annotations, parameters.mirrored)
     inside = Predictor.load(artifacts(version))
-    _check_same(inside, dataset, annotations, vectors, str(version))
+    _check_same(inside, dataset, annotations, vectors, parameters)
     state, options, names, row = FITS[parameters.type](dataset, annotations, vectors, parameters, folder, say)
     card = inside.card
+    options["mirrored"] = parameters.mirrored
     options["embedder"] = {"template": card.template, "concepts": len(card.concepts), "options": card.network}
     network = networks.build(parameters.template, len(names), image_size=card.image_size, options=options)
     _fill(network, inside.network, state)
@@ -73,12 +74,18 @@ def _fill(network: nn.Module, embedder: nn.Module, state: dict[str, torch.Tensor
 
 
 def _check_same(
-    ready: Predictor, dataset: Dataset, annotations: Sequence[Annotation], vectors: np.ndarray, version: str
+    ready: Predictor,
+    dataset: Dataset,
+    annotations: Sequence[Annotation],
+    vectors: np.ndarray,
+    parameters: EmbeddingParameters,
 ) -> None:
     """Raises Fault unless this code, which the new version will carry, embeds as the embedder's own code does."""
-    again = ready.embed([decode(dataset.path(entry)) for entry in annotations[:PROBES]])
+    again = ready.embed([decode(dataset.path(entry)) for entry in annotations[:PROBES]], parameters.mirrored)
     if not np.allclose(again, vectors[:PROBES], atol=1e-4 * max(1.0, float(np.abs(vectors).max()))):
-        raise Fault(f"embedder: {version} embeds otherwise with its own code than with this one. Train it again.")
+        raise Fault(
+            f"embedder: {parameters.embedder} embeds otherwise with its own code than with this one. Train it again."
+        )
 
 
 def _classify(

@@ -34,25 +34,28 @@ def embedder_of(reference: str) -> Version:
     return version
 
 
-def embeddings(version: Version, dataset: Dataset, annotations: Sequence[Annotation]) -> np.ndarray:
+def embeddings(
+    version: Version, dataset: Dataset, annotations: Sequence[Annotation], mirrored: bool = False
+) -> np.ndarray:
     """(N, D) float32, a row for each annotation: read where this version embedded that content before, else computed.
 
+    mirrored: each the mean of a picture's own and its mirror image's.
     Kept below `.sightline/embeddings/`, by the version's files and each picture's sha256: of a dataset's next version
     only the new pictures are computed.
     """
-    folder = state() / "embeddings" / version.logged_model
+    folder = state() / "embeddings" / (version.logged_model + "-mirrored" * mirrored)
     wanted = {entry.sha256: entry for entry in annotations}
     known = _kept(folder, wanted)
     missing = [entry for digest, entry in wanted.items() if digest not in known]
     if missing:
         log(f"embedding {len(missing)} pictures with {version}, {len(known)} were embedded before")
-    for digests, vectors in _computed(version, dataset, missing):
+    for digests, vectors in _computed(version, dataset, missing, mirrored):
         _keep(folder, digests, vectors)
         known |= dict(zip(digests, vectors, strict=True))
     return np.stack([known[entry.sha256] for entry in annotations])
 
 
-def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation]):
+def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation], mirrored: bool):
     """(digests, vectors (n, D) float32) of CHUNK pictures at a time, with the version's own code."""
     from rich.console import Console
     from rich.progress import track
@@ -69,7 +72,7 @@ def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation])
     for start in track(starts, f"embedding with {version}", console=screen, transient=True, disable=not watched):
         batch = missing[start : start + BATCH]
         with in_our_words(version):
-            vectors = ready.embed([read(dataset.path(entry)) for entry in batch])
+            vectors = ready.embed([read(dataset.path(entry)) for entry in batch], mirrored)
         rows += list(zip([entry.sha256 for entry in batch], vectors, strict=True))
         if len(rows) >= CHUNK or start + BATCH >= len(missing):
             yield [digest for digest, _ in rows], np.stack([vector for _, vector in rows])

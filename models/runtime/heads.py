@@ -36,16 +36,25 @@ class Embedder(nn.Module):
         return self.embed(images)
 
 
-class Headed(nn.Module):
-    """A whole embedder (or classifier) inside, and after it a head that takes its vectors (N, D) float32."""
+def embedded(network: nn.Module, images: Tensor, mirrored: bool) -> Tensor:
+    """(N, D) float32: a network's vectors of (N, 3, H, W) pictures, or the means of theirs and their mirror images'."""
+    vectors = network.embed(images).float()  # type: ignore[operator]
+    return (vectors + network.embed(images.flip(-1)).float()) / 2 if mirrored else vectors  # type: ignore[operator]
 
-    def __init__(self, embedder: nn.Module, head: nn.Module) -> None:
+
+class Headed(nn.Module):
+    """A whole embedder (or classifier) inside, and after it a head that takes its vectors (N, D) float32.
+
+    mirrored: whether a vector is the mean of a picture's own and its mirror image's.
+    """
+
+    def __init__(self, embedder: nn.Module, head: nn.Module, mirrored: bool) -> None:
         super().__init__()
-        self.embedder, self.head = embedder, head
+        self.embedder, self.head, self.mirrored = embedder, head, mirrored
 
     def embed(self, images: Tensor) -> Tensor:
         """(N, D) float32, as the head sees them."""
-        return self.embedder.embed(images).float()  # type: ignore[operator]
+        return embedded(self.embedder, images, self.mirrored)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.embed(images))
@@ -93,16 +102,16 @@ class Centres(nn.Module):
         return torch.cdist(functional.normalize(vectors.float()), self.centres, compute_mode=mode)  # type: ignore[arg-type]
 
 
-def linear(embedder: nn.Module, concepts: int, size: int) -> Headed:
+def linear(embedder: nn.Module, concepts: int, size: int, mirrored: bool = False) -> Headed:
     """Concepts of the embedder's vectors by one linear layer."""
-    return Headed(embedder, nn.Linear(size, concepts))
+    return Headed(embedder, nn.Linear(size, concepts), mirrored)
 
 
-def knn(embedder: nn.Module, concepts: int, size: int, **options: Any) -> Headed:
+def knn(embedder: nn.Module, concepts: int, size: int, mirrored: bool = False, **options: Any) -> Headed:
     """Concepts of the embedder's vectors by those of the most alike stored ones."""
-    return Headed(embedder, Neighbours(size, concepts, **options))
+    return Headed(embedder, Neighbours(size, concepts, **options), mirrored)
 
 
-def kmeans(embedder: nn.Module, concepts: int, size: int) -> Headed:
+def kmeans(embedder: nn.Module, concepts: int, size: int, mirrored: bool = False) -> Headed:
     """Clusters of the embedder's vectors: as many as the card has concepts."""
-    return Headed(embedder, Centres(size, concepts))
+    return Headed(embedder, Centres(size, concepts), mirrored)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from . import networks
 from .card import Card
 from .faults import Fault
+from .heads import embedded
 from .images import decode, to_rgb
 from .kinds import KINDS, Kind
 from .transform import canvas, fit, normalise, stack
@@ -78,16 +79,17 @@ class Predictor:
         return answers
 
     @torch.inference_mode()
-    def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
+    def embed(self, images: Sequence[Image.Image], mirrored: bool = False) -> np.ndarray:
         """(N, D) float32: the vectors in front of the network's last layer, an embedder's own answers.
 
+        mirrored: each the mean of a picture's own and its mirror image's.
         Raises Fault for a network that makes no vector of a whole picture (a detector's).
         """
         if not hasattr(self.network, "embed"):
             raise Fault(f"a {self.card.type} makes no embeddings. Name a visual-embedder or a visual-classifier.")
         rows: list = [None] * len(images)
         for group, batch, _ in self._batches(images):
-            for i, vector in zip(group, self.network.embed(batch).float().cpu().numpy(), strict=True):  # type: ignore[operator]
+            for i, vector in zip(group, embedded(self.network, batch, mirrored).cpu().numpy(), strict=True):
                 rows[i] = vector
         return np.stack(rows)
 

@@ -41,6 +41,16 @@ def test_vectors_are_the_networks_own_in_the_order_asked_and_computed_once(tmp_p
     assert counted == [6, 0, len(opened) - 6]
 
 
+def test_mirrored_vectors_are_others_and_kept_apart(tmp_path, counted):
+    shapes = pinned(tmp_path / "shapes")
+    version, opened = registered(planned(shapes)), shapes.open()
+    plain, mirrored = (embeddings(version, opened, opened.annotations[:4], both) for both in (False, True))
+    pictures = [Image.open(opened.path(entry)).convert("RGB") for entry in opened.annotations[:4]]
+    assert np.allclose(mirrored, predictor(version).embed(pictures, True), atol=1e-5)
+    assert not np.allclose(mirrored, plain, atol=1e-3)
+    assert counted == [4, 4]
+
+
 def test_a_damaged_file_is_computed_again(tmp_path, counted):
     shapes = pinned(tmp_path / "shapes")
     version, opened = registered(planned(shapes)), shapes.open()

@@ -25,6 +25,19 @@ def test_an_embedders_vectors_have_length_one(template, size, wide):
     assert torch.allclose(vectors.norm(dim=1), torch.ones(3), atol=1e-5)
 
 
+def test_mirrored_a_picture_and_its_mirror_image_are_one():
+    inside = {"template": "resnet_light", "concepts": 2}
+    torch.manual_seed(0)
+    network = networks.build(
+        "linear", 2, image_size=32, options={"size": 192, "mirrored": True, "embedder": inside}
+    ).eval()
+    pictures = torch.randn(2, 3, 32, 32)
+    assert torch.allclose(network(pictures), network(pictures.flip(-1)), atol=1e-6)
+    both = (network.embedder.embed(pictures) + network.embedder.embed(pictures.flip(-1))) / 2
+    assert torch.allclose(network.embed(pictures), both, atol=1e-6)
+    assert not torch.allclose(both, network.embedder.embed(pictures), atol=1e-3)
+
+
 def test_neighbours_vote_by_how_alike_they_are():
     head = Neighbours(size=2, concepts=2, count=3, k=2, exclusive=True)
     stored = functional.normalize(torch.tensor([[1.0, 0.0], [1.0, 0.2], [-1.0, 0.0]]))
