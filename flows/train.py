@@ -71,4 +71,4 @@ def fitted(plan: TrainingPlan, machines: Machines = ALONE) -> tuple[Version, boo
 
 def held_out(plan: TrainingPlan) -> str:
     """The split that measures: `test`, or `val` where a dataset has none."""
-    return "test" if plan.dataset.open().split("test") else "val"
+    return "test" if plan.opened().split("test") else "val"

@@ -45,9 +45,11 @@ class Learner(pl.LightningModule):
         self.resting = frozen(self.network, given.frozen_stages)
 
     def on_train_epoch_start(self) -> None:
-        """Layers of frozen stages rest: Lightning has just put the whole network into training."""
+        """Layers of frozen stages rest, whatever put them into training since."""
         for layer in self.resting:
             layer.eval()
+
+    on_train_start = on_train_epoch_start  # one that goes on in the middle of an epoch does not begin that epoch
 
     @property
     def measures(self) -> tuple[str, ...]:

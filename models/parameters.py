@@ -63,7 +63,7 @@ class NetworkParameters(Parameters):
     weights: str = "none"
     """Start from `none`, `pretrained` (the library's, online), a .safetensors file or a version (`roofs/3`)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the arithmetic in training. auto: bfloat16 where the processor has it (up to twice as fast), else float32."""
+    """Of the arithmetic in training. auto: bfloat16 where the processor has it and it is quicker, else float32."""
     early_stopping_epochs: int = Field(0, ge=0, le=1000)
     """Stop when the metric below has not improved for so many epochs. 0: never."""
     early_stopping_metric: str = ""

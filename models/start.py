@@ -48,7 +48,8 @@ def network_for(
 
 def options_for(parameters: NetworkParameters, start: Path | None = None) -> dict[str, Any]:
     """What the builder of its network needs: of the version it starts from (`Card.network`), then of the parameters."""
-    earlier = Card.read(start / "card.json").network if start else {}
+    card = Card.read(start / "card.json") if start else None
+    earlier = card.network if card and card.template == parameters.template else {}
     return {**earlier, **parameters.network_options}
 
 

@@ -28,6 +28,7 @@ import psutil
 from models.parameters import NetworkParameters, parameters
 from models.runtime.faults import Fault
 from tasks.data.dataset import Dataset, open_dataset
+from tasks.data.loading import cores
 from tasks.files import write
 
 SAID = "sightline: "  # a line of the first process that is meant for a person begins so
@@ -35,6 +36,7 @@ TAIL = 15  # lines of the log that a fault carries
 KEPT = 400  # lines of it that are kept: torchrun's own report of a failure comes behind the one that matters
 REPORT = "torch/distributed/elastic"  # what a line of that report names
 POLL_SECONDS = 0.2
+HELD = "SIGHTLINE_HELD"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ def learn_together(
     `watch` raises. Raises Fault with the end of the log when a process fails, or takes no step for too long.
     """
     machines.check(given.batch_size)
+    if Path(given.weights).is_file():  # the processes run in another folder
+        given = given.model_copy(update={"weights": str(Path(given.weights).resolve())})
     folder.mkdir(parents=True, exist_ok=True)
     result = folder / "together.json"
     result.unlink(missing_ok=True)
@@ -152,6 +156,8 @@ def _run(
         errors="replace",
         start_new_session=True,
         cwd=Path(__file__).resolve().parents[1],
+        # torchrun would give each process one thread, whatever the machine has.
+        env={"OMP_NUM_THREADS": str(max(1, cores() // machines.devices)), **os.environ, HELD: "1"},
     )
     tail: deque[str] = deque(maxlen=KEPT)
     said: deque[str] = deque()
@@ -234,7 +240,8 @@ def main(job: Path) -> None:
     """What each process does. Its first one alone tells and writes."""
     from tasks.fitting import learn
 
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if HELD in os.environ:  # by this very command: on other machines a person started it, with any standard input
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     told = json.loads(job.read_text(encoding="utf-8"))
     folder, first = Path(told["folder"]), os.environ["RANK"] == "0"
     given = parameters(told["parameters"])

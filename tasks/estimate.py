@@ -34,7 +34,7 @@ def estimate(plan: TrainingPlan) -> str:
 
 def samples(plan: TrainingPlan) -> int:
     """Images that an epoch of a training has."""
-    given, dataset = plan.parameters, plan.dataset.open()
+    given, dataset = plan.parameters, plan.opened()
     images = sum(len(dataset.split(split)) for split in getattr(given, "splits", "train").split("+"))
     return max(1, images, getattr(given, "min_samples_per_epoch", 0))
 

@@ -22,6 +22,7 @@ from tasks.answers import answers, predictor
 from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
+from tasks.data.narrowing import as_learned
 from tasks.files import write
 from tasks.kinds import KINDS, check_measurable
 from tasks.metrics.compare import Report
@@ -32,6 +33,7 @@ from tasks.tracking import active, experiment
 from tasks.workspace import state
 
 SOURCES = (
+    "data/narrowing.py",
     "metrics/*.py",
     *("report.py", "plots.py", "charts.py", "style.py", "drawing.py", "kinds.py", "answers.py", "evaluate.py"),
     *("sheets.py", "worst.py", "neighbours.py", "groups.py"),
@@ -91,11 +93,11 @@ def _measure(
 ) -> Evaluation:
     from tasks.report import plain, save
 
-    opened = dataset.open()
+    ready = predictor(version)
+    opened = as_learned(dataset.open(), ready.card.parameters.get("concepts", ()))
     annotations = opened.split(split)
     if not annotations:
         raise Fault(f"dataset {dataset.name}: its {split} split is empty, there is nothing to measure on")
-    ready = predictor(version)
     began = time.monotonic()
     found = answered(version, opened, annotations, f"{version} on {dataset.name} {split}")
     milliseconds = round((time.monotonic() - began) / len(annotations) * 1000, 2)

@@ -6,6 +6,7 @@ Knows neither Prefect nor MLflow: a training on many devices runs this in each o
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -59,7 +60,8 @@ def learn(
     given = with_batch_size(narrowed, parameters, folder, say)
     options = network_options(narrowed, given, start)
     module = LEARNERS[given.type](given, narrowed.concepts, options=options, start=start)
-    if options != given.network_options:  # registration builds the network again
+    first = os.environ.get("RANK", "0") == "0"
+    if first and options != given.network_options:  # registration builds the network again
         write_durably(folder / "card.json", lambda file: file.write(json.dumps({"network": options}).encode()))
     if not given.epochs:
         return as_it_is(module, narrowed, folder), module.monitored

@@ -23,9 +23,9 @@ def check_learnable(dataset: Dataset, given: Parameters, name: str) -> None:
         raise Fault(f"dataset {dataset.name}: cannot train {name}: {'; '.join(faults)}.")
 
 
-def unseen(dataset: Dataset) -> list[str]:
-    """Concepts that no training image shows: nothing can learn them."""
-    shown = _shown(dataset, "train")
+def unseen(dataset: Dataset, splits: str) -> list[str]:
+    """Concepts that no image of these splits shows: nothing can learn them."""
+    shown = _shown(dataset, splits)
     return [name for name in dataset.concepts if name not in shown]
 
 
@@ -48,7 +48,7 @@ def _labels(dataset: Dataset, given: Any) -> Iterator[str]:
 
 
 def _splits(dataset: Dataset, given: Any) -> Iterator[str]:
-    picked = isinstance(given, NetworkParameters) and given.splits == "train"  # the best epoch, on val
+    picked = isinstance(given, NetworkParameters) and (given.splits == "train" or not given.epochs)  # on val
     wanted = ("train", "val") if picked else ("train",)
     for split in wanted:
         if not dataset.split(split):
@@ -58,18 +58,18 @@ def _splits(dataset: Dataset, given: Any) -> Iterator[str]:
 
 
 def _classifier(dataset: Dataset, given: Any) -> Iterator[str]:
-    shown = len(_shown(dataset, "train"))
+    shown = len(_shown(dataset, given.splits))
     if shown < 2:
         yield f"a classifier needs two concepts or more, and its training images show {shown}"
 
 
 def _detector(dataset: Dataset, given: Any) -> Iterator[str]:
-    if not _shown(dataset, "train"):
+    if not _shown(dataset, given.splits):
         yield "no training image has a box"
 
 
 def _embedder(dataset: Dataset, given: Any) -> Iterator[str]:
-    shown = len(_shown(dataset, "train"))
+    shown = len(_shown(dataset, given.splits))
     if given.epochs and shown < 2:
         yield f"an embedder needs two concepts or more, and its training images show {shown}"
     val = _shown(dataset, "val")

@@ -15,6 +15,7 @@ from tasks.app import Gate
 from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
+from tasks.data.narrowing import as_learned
 from tasks.evaluate import Evaluation, answered, measured
 from tasks.metrics.compare import Report, compare
 from tasks.page import log, show
@@ -95,7 +96,7 @@ def _duel(
 ) -> dict[str, Any]:
     """Both on the images of the split that neither learned from: what was found, and who is champion."""
     seen = trained_on(champion) | trained_on(candidate)
-    opened = dataset.open()
+    opened = as_learned(dataset.open(), predictor(candidate).card.parameters.get("concepts", ()))
     fair = tuple(entry for entry in opened.split(split) if entry.sha256 not in seen)
     if not fair:
         why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from pathlib import Path
 
@@ -80,16 +81,17 @@ def rebuild(version: Version) -> Rebuilt:
     waiting = "another process is at this very rebuild: waiting until it is done"
     with alone_at(folder.parent / "locks" / folder.name, lambda: log(waiting)):
         made = _trained(plan, folder)
-    with files_of(version) as there:
-        found = Rebuilt(
-            model=str(version),
-            same=_digest(there / WEIGHTS) == _digest(made),
-            registered=_digest(there / WEIGHTS),
-            rebuilt=_digest(made),
-            largest=_largest(there / WEIGHTS, made),
-            differences=differences,
-            seconds=round(time.monotonic() - began, 1),
-        )
+        with files_of(version) as there:
+            found = Rebuilt(
+                model=str(version),
+                same=_digest(there / WEIGHTS) == _digest(made),
+                registered=_digest(there / WEIGHTS),
+                rebuilt=_digest(made),
+                largest=_largest(there / WEIGHTS, made),
+                differences=differences,
+                seconds=round(time.monotonic() - began, 1),
+            )
+        shutil.rmtree(folder)  # what other libraries or another processor would make of it tomorrow is another question
     show(f"# {version} rebuilt\n\n{found.sentence()}\n", f"rebuild-{version.name}", "Rebuild")
     return found
 
@@ -124,9 +126,6 @@ def _dataset(version: Version) -> PinnedDataset:
 def _trained(plan: TrainingPlan, folder: Path) -> Path:
     """The weights as a registration would write them; what was trained before and not finished goes on."""
     made = folder / "version" / WEIGHTS
-    if made.exists():
-        log("it was rebuilt before, with this code")
-        return made
     given = plan.parameters
     dataset = only(plan.dataset.open(), given.concepts)
     if isinstance(given, EmbeddingParameters):

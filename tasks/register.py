@@ -87,7 +87,7 @@ def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -
         exclusive=getattr(given, "concepts_mutually_exclusive", True),
         dataset=plan.dataset.name,
         dataset_version=plan.dataset.version,
-        parameters=given.model_dump(mode="json"),
+        parameters=given.model_dump(mode="json") | _settled(weights.with_name("batch_size.txt")),
     )
     network = networks.build(card.template, len(card.concepts), image_size=card.image_size, options=card.network)
     state = {name: tensor for name, tensor in load_file(weights).items() if not name.startswith(STAYS_BEHIND)}
@@ -105,6 +105,11 @@ def _decided(file: Path) -> dict:
         return {}
     found = json.loads(file.read_text(encoding="utf-8"))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+
+def _settled(file: Path) -> dict[str, int]:
+    """The batch size that `auto` came to: trained again with another one, other bytes would come out."""
+    return {"batch_size": int(file.read_text(encoding="utf-8"))} if file.is_file() else {}
 
 
 def _at_best_threshold(network: nn.Module, card: Card, dataset: Dataset) -> Predictor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -100,14 +101,17 @@ def _try(study: optuna.Study, plan: TrainingPlan, given: Mapping[str, Any], sear
         study.set_user_attr(METRIC, search.metric or done.monitored)
         watch.told(done.history, study.user_attrs[METRIC])
         trial.set_user_attr(SECONDS, done.history[-1].get("seconds", done.seconds))
-        study.tell(trial, done.kept[study.user_attrs[METRIC]])
+        value = done.kept[study.user_attrs[METRIC]]
+        if not math.isfinite(value):
+            raise Fault(f"its {study.user_attrs[METRIC]} is {value}: the loss of this training diverged")
+        study.tell(trial, value)
     except optuna.TrialPruned:
         _end_as_pruned(place)
         study.tell(trial, state=TrialState.PRUNED)
     except (Fault, MemoryError, RuntimeError) as error:
         if not _of_its_values(error):
             raise
-        trial.set_user_attr(REASON, short(str(error).splitlines()[0], 300))
+        trial.set_user_attr(REASON, short((str(error) or type(error).__name__).splitlines()[0], 300))
         study.tell(trial, state=TrialState.FAIL)
     ended = studies.row(study, studies.finished(study)[-1])
     log(f"trial {number} is {ended['state']}: {ended.get('reason') or f'{ended[study.user_attrs[METRIC]]:.4f}'}")

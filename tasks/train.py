@@ -95,7 +95,8 @@ def train(plan: TrainingPlan, machines: Machines = ALONE) -> Checkpoint:
         return known if active(known.run) else known.model_copy(update={"run": start_run(plan, folder)})
     what = f"{plan.parameters.template} on {plan.dataset.name} {plan.dataset.version}"
     log(f"training {plan.name}: {what}")
-    for name in () if isinstance(plan.parameters, EmbeddingParameters) else unseen(plan.opened()):
+    given = plan.parameters
+    for name in unseen(plan.opened(), given.splits) if isinstance(given, NetworkParameters) else ():
         log(f"no training image shows {name!r}: the model will not know it")
     if (folder / "last.ckpt").exists():
         log(f"going on from an interrupted training ({folder / 'last.ckpt'})")
@@ -140,7 +141,8 @@ def _fit(plan: TrainingPlan, folder: Path, machines: Machines) -> Checkpoint:
     with mlflow.start_run(run_id=run):  # running until here it ends, failed when it raises
         history, monitored = _learned(plan, folder, run, machines)
         best = max((row[monitored] for row in history if monitored in row), default=0.0)
-        mlflow.log_metrics({"seconds": time.monotonic() - began} | ({"best_" + monitored: best} if monitored else {}))
+        seconds = history[-1].get("seconds", round(time.monotonic() - began, 1))  # of all its processes together
+        mlflow.log_metrics({"seconds": seconds} | ({"best_" + monitored: best} if monitored else {}))
         mlflow.log_artifact(str(folder / "history.jsonl"), "training")
         for plot in plot_training(history, folder) if len(history) > 1 else ():
             mlflow.log_artifact(str(plot), "training")
@@ -150,7 +152,7 @@ def _fit(plan: TrainingPlan, folder: Path, machines: Machines) -> Checkpoint:
         monitored=monitored,
         best=best,
         epochs=len(history),
-        seconds=round(time.monotonic() - began, 1),
+        seconds=seconds,
     )
 
 
@@ -177,6 +179,9 @@ def _learned(plan: TrainingPlan, folder: Path, run: str, machines: Machines) -> 
     start = start_of(given.weights)
     if machines.several:
         settled = with_batch_size(plan.opened(), given, folder, log)
+        if not given.batch_size:  # auto: as many for each process
+            world = machines.devices * machines.nodes
+            settled = settled.model_copy(update={"batch_size": max(1, settled.batch_size // world) * world})
         return learn_together(dataset, settled, folder, machines, logger, log, start=start)
     return learn(dataset, given, folder, logger, log, start=start)
 

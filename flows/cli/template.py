@@ -38,11 +38,7 @@ def list_templates(
     """The templates there are, and what each is good for."""
     from models.catalog import TEMPLATES, every, names, template
 
-    known = (
-        (names(type) if type else tuple(TEMPLATES))
-        if not all
-        else (every(type) if names(type or "visual-classifier") else ())
-    )
+    known = every(type) if all else names(type) if type else tuple(TEMPLATES)
     rows = [{"template": name, "type": template(name).type, "what": template(name).help} for name in known]
     answer({"templates": rows}, json, table(rows) if rows else f"no template is a {type} yet")
 

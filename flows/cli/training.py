@@ -25,7 +25,7 @@ def train(
     file: Annotated[Path | None, Argument(help="train.yaml: dataset, name, parameters.")] = None,
     dataset: Annotated[str, Option(help="A dataset's name, or the folder of one checked out.")] = "",
     template: Annotated[str, Option(help="An architecture: `sightline template list`.")] = "",
-    name: Annotated[str, Option(help="Of the model; default DATASET-classifier or DATASET-detector.")] = "",
+    name: Annotated[str, Option(help="Of the model; default DATASET-classifier, DATASET-detector and so on.")] = "",
     set: Annotated[list[str] | None, Option(help="key=value, over the file's; may be repeated.")] = None,
     sweep: Annotated[Path | None, Option(help="sweep.yaml: values to try; the best are trained with.")] = None,
     folds: Annotated[int, Option(min=0, max=50, help="Cross-validate in so many parts; registers nothing.")] = 0,
@@ -60,9 +60,11 @@ def train(
 
 def _train(dataset: str, wanted: dict[str, Any], name: str, where: str, machines: dict[str, Any], json: bool) -> None:
     from models.catalog import template as entry
-    from models.parameters import parameters
+    from models.parameters import NetworkParameters, parameters
 
     checked = parameters(wanted, where)
+    if machines and not isinstance(checked, NetworkParameters):
+        raise typer.BadParameter("it is trained in seconds, on one device", param_hint="--devices, --nodes")
     loading()
     from flows.train import BY_TYPE
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 
 import psutil
 import torch
@@ -21,7 +22,8 @@ class Decoded:
 
     def __init__(self, count: int, side: int) -> None:
         self.slot = 3 * side * side  # bytes
-        self.fits = 0 < count * self.slot < SHARE * psutil.virtual_memory().available
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))  # of a training on several devices: each has its own
+        self.fits = 0 < count * self.slot < SHARE * psutil.virtual_memory().available / processes
         if self.fits:
             self._pixels = torch.frombuffer(mmap.mmap(-1, count * self.slot), dtype=torch.uint8).view(count, -1)
             self._sizes = torch.frombuffer(mmap.mmap(-1, count * 8), dtype=torch.int32).view(count, 2)

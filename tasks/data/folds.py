@@ -45,7 +45,8 @@ def _parts(entries: Sequence[Annotation], parts: int, seed: int) -> Iterator[set
 
     counts = Counter(name for entry in entries for name in _concepts(entry))
     rarest = [min(_concepts(entry), key=lambda name: (counts[name], name), default="") for entry in entries]
-    strata = [name if counts[name] >= parts else "" for name in rarest]  # of fewer it cannot have one in each part
+    sizes = Counter(rarest)
+    strata = [name if sizes[name] >= parts else "" for name in rarest]  # of fewer it cannot have one in each part
     contents = [entry.sha256 for entry in entries]
     cut = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():

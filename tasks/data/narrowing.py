@@ -34,6 +34,11 @@ def only(dataset: Dataset, concepts: Sequence[str]) -> Dataset:
     )
 
 
+def as_learned(dataset: Dataset, told: Sequence[str]) -> Dataset:
+    """The dataset with those of its concepts alone that a model was told to learn; told none, as it is."""
+    return only(dataset, [name for name in told if name in dataset.concepts])
+
+
 def _narrowed(entry: Annotation, kept: frozenset[str]) -> Annotation:
     """An image's annotation with the boxes and labels of the concepts kept."""
     boxes = [i for i, name in enumerate(entry.box_concepts) if name in kept]

@@ -23,10 +23,11 @@ def test_gradients_are_cut_to_their_largest_norm_before_a_step(size, most, left)
     assert float(after) == pytest.approx(left or float(before), rel=1e-3)
 
 
-def test_frozen_stages_rest_while_the_others_learn():
+@pytest.mark.parametrize("hook", ["on_train_epoch_start", "on_train_start"])  # in the middle of an epoch, the latter
+def test_frozen_stages_rest_while_the_others_learn(hook):
     module = Classifier(ClassifierParameters(template="resnet_light", image_size=32, frozen_stages=2), ["a", "b"])
     module.train()
-    module.on_train_epoch_start()
+    getattr(module, hook)()
     norms = {name: layer for name, layer in module.network.named_modules() if isinstance(layer, torch.nn.BatchNorm2d)}
     resting = {name for name, layer in norms.items() if not layer.training}
     assert resting == {name for name in norms if ".stem." in name or ".stages.0." in name} != set()

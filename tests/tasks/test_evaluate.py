@@ -183,6 +183,13 @@ def test_a_dataset_of_which_the_model_knows_some_is_measured_on_its_own_terms(re
     assert "others" not in resolve(str(ready.classifier)).metrics
 
 
+def test_a_model_of_some_concepts_is_measured_on_their_pictures_alone(tmp_path):
+    scenes = pinned(tmp_path / "scenes", task="detection")
+    version = registered(planned(scenes, concepts=["wide"]), lively)
+    done = measured(version, scenes)
+    assert [row["Concept"] for row in done.per_concept] == ["wide"]
+
+
 def test_an_empty_split_is_refused(ready, tmp_path):
     dataset = pinned(tmp_path / "shapes", ("train",) * 4)
     with pytest.raises(Fault, match="dataset shapes: its test split is empty, there is nothing to measure on"):

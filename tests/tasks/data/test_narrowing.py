@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from models.runtime.faults import Fault
-from tasks.data.narrowing import only
+from tasks.data.narrowing import as_learned, only
 from tests.drawn import shapes
 
 
@@ -43,3 +43,9 @@ def test_a_concept_that_there_is_not(tmp_path):
         Fault, match=r"concepts: dataset shapes has no 'wode'\. Known: tall, wide\. Did you mean 'wide'"
     ):
         only(shapes(tmp_path / "shapes"), ("wode",))
+
+
+def test_a_model_is_measured_on_what_it_was_told_to_learn_of_what_a_dataset_has(tmp_path):
+    drawn = shapes(tmp_path / "shapes")
+    assert as_learned(drawn, ()) is drawn
+    assert as_learned(drawn, ("wide", "round")).concepts == ("wide",)
