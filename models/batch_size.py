@@ -30,7 +30,7 @@ def largest(module: Learner, small: Any, large: Any, pictures: int) -> int:
     weights = sum(weight.nbytes for weight in module.parameters())
     room = MEMORY_SHARE * _free() - COPIES * weights
     fitting = min(MOST, int(room / (PASSING * each)), pictures // LEAST_STEPS)
-    return 2 ** (max(1, fitting).bit_length() - 1)
+    return 2 ** (max(2, fitting).bit_length() - 1)  # of one picture, batch-norm would have nothing to compare
 
 
 def _free() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,7 +47,7 @@ def fit(vectors: np.ndarray, given: ClustererParameters, say: Callable[[str], ob
             say(f"{k} clusters: silhouette {tried[k]:.4f}")
     chosen = max(tried, key=lambda k: (tried[k], -k)) if tried else given.clusters
     labels = _largest_first(_means(unit, chosen, given.seed, 10))
-    tried[chosen] = _silhouette(unit, labels, given.seed)
+    tried[int(labels.max()) + 1] = _silhouette(unit, labels, given.seed)  # fewer than asked where many are alike
     # Means taken anew: in what order scikit-learn's threads add up is chance.
     centres = np.stack([unit[labels == i].mean(axis=0, dtype=np.float64) for i in range(labels.max() + 1)])
     return Clustering(centres.astype(np.float32), labels, dict(sorted(tried.items())))
@@ -55,7 +56,10 @@ def fit(vectors: np.ndarray, given: ClustererParameters, say: Callable[[str], ob
 def _means(vectors: np.ndarray, k: int, seed: int, tries: int) -> np.ndarray:
     from sklearn.cluster import KMeans  # seconds to import, so only here
 
-    return KMeans(k, n_init=tries, random_state=seed).fit_predict(vectors)
+    with warnings.catch_warnings():
+        # "Number of distinct clusters found smaller than n_clusters": the number that was found is what is told.
+        warnings.filterwarnings("ignore", "Number of distinct clusters")
+        return KMeans(k, n_init=tries, random_state=seed).fit_predict(vectors)
 
 
 def _silhouette(vectors: np.ndarray, labels: np.ndarray, seed: int) -> float:

@@ -160,7 +160,9 @@ def calibration(logits: Tensor, targets: Tensor, exclusive: bool) -> tuple[Tenso
         return value
 
     steps.step(loss)
-    return scale.detach().clamp(min=0), shift.detach()
+    scale, shift = scale.detach(), shift.detach()
+    rate = soft.mean(0)  # what is left to say of a concept whose score says less than nothing
+    return scale.clamp(min=0), torch.where(scale > 0, shift, (rate / (1 - rate)).log())
 
 
 def _calibrated(

@@ -62,7 +62,7 @@ class Learner(pl.LightningModule):
 
     def seen(self, images: Tensor) -> Tensor:
         """The pictures as the network sees them: float32, normalised."""
-        return normalise(images, *normalisation(self.given.template))
+        return normalise(images, *normalisation(self.given.architecture))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clips here: Lightning's own clipping refuses, with bfloat16, AdamW's fused kernel (a twentieth of a step)."""

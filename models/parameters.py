@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 
 from models.catalog import TEMPLATES, every, template
 from models.embedding_parameters import ClustererParameters, EmbeddingClassifierParameters
-from models.fields import Parameters, by_template, one_of, sentence
+from models.fields import Parameters, by_template, one_of, reach, sentence
 from models.runtime.faults import Fault, choices
 
 NAMED = ("none", "pretrained")  # what a training can start from beside files and versions
@@ -73,6 +73,11 @@ class NetworkParameters(Parameters):
     @classmethod
     def _auto(cls, given: Any) -> Any:
         return 0 if given == "auto" else given
+
+    @property
+    def architecture(self) -> str:
+        """The template whose network it is, or stands on: it says how pictures are normalised."""
+        return str(self.network_options.get("backbone", self.template))
 
 
 class ClassifierParameters(NetworkParameters):
@@ -153,6 +158,14 @@ class EmbedderParameters(NetworkParameters):
         if given not in (known := every("visual-classifier")):
             raise ValueError(f"backbone: there is no network {given!r}. {choices(given, known)}")
         return given
+
+    @model_validator(mode="after")
+    def _size_of_the_backbone(self) -> Self:
+        limits = template(self.backbone).limits.get("image_size", (32, 1280))
+        low, high, *step = limits
+        if not low <= self.image_size <= high or (step and self.image_size % step[0]):
+            raise ValueError(f"image_size: {self.backbone} takes {reach(limits)}, got {self.image_size}")
+        return self
 
     @model_validator(mode="after")
     def _something_to_embed_with(self) -> Self:

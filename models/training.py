@@ -121,7 +121,7 @@ def lightning_precision(given: NetworkParameters) -> Literal["bf16-mixed", "32-t
     `auto` is bfloat16 where the processor has it: where it is only emulated it is several times slower than float32.
     On a processor that has it a ResNet trains 1.3 to 2.1 times as fast so, a MobileNet at .88 of its pace.
     """
-    network = given.network_options.get("backbone", given.template)
+    network = given.architecture
     if given.precision != "auto":
         native = given.precision == "bfloat16"
     elif not torch.cuda.is_available() and network.startswith("mobilenet"):

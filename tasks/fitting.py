@@ -88,7 +88,7 @@ def with_batch_size(
         empty = parameters.model_copy(update={"weights": "none"})  # what they are takes no memory of its own
         module = LEARNERS[parameters.type](empty, dataset.concepts)
         pictures = Pictures(dataset, parameters.splits, parameters.type, parameters, vary=False)
-        together = partial(collate, mean=normalisation(parameters.template)[0])
+        together = partial(collate, mean=normalisation(parameters.architecture)[0])
         small, large = (together([pictures[0, 0]] * count) for count in (2, 4))
         size = largest(module, small, large, max(len(pictures), parameters.min_samples_per_epoch))
         write(noted, str(size))
@@ -115,7 +115,8 @@ def as_it_is(module: Learner, dataset: Dataset, folder: Path) -> list[dict[str, 
     network = module.eval().network
     for images, targets in loader(dataset, "val", module.given.type, module.given, vary=False):
         module.metric.update(network(module.seen(images)), targets.argmax(1))  # type: ignore[operator, union-attr]
-    row = {"epoch": 0, "step": 0, module.monitored: float(module.metric.compute())}  # type: ignore[operator, union-attr]
+    row: dict[str, Any] = {"epoch": 0, "step": 0}
+    row[module.monitored] = float(module.metric.compute())  # type: ignore[operator, union-attr]
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     decided: dict[str, Any] = {"concepts": [], "network": module.given.network_options}
     written = {

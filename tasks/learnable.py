@@ -72,6 +72,8 @@ def _embedder(dataset: Dataset, given: Any) -> Iterator[str]:
     shown = len(_shown(dataset, given.splits))
     if given.epochs and shown < 2:
         yield f"an embedder needs two concepts or more, and its training images show {shown}"
+    if given.splits != "train" or not given.epochs:
+        return  # nothing is picked by val
     val = _shown(dataset, "val")
     if len(val) == 1:
         yield f"its val images show {next(iter(val))!r} alone: whatever is nearest is right, and says nothing"

@@ -101,9 +101,9 @@ def _duel(
     if not fair:
         why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."
         return {"images": 0, "why": why}
-    measured_candidate = _measured(candidate, opened, fair)  # first: it was evaluated last, and is still loaded
     predictor(champion)  # damaged, it is no matter of comparing
     try:
+        measured_candidate = _measured(candidate, opened, fair)
         duel = compare(_measured(champion, opened, fair), measured_candidate, metric)
     except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
         if fault.__cause__:

@@ -24,7 +24,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from models.catalog import libraries
-from models.parameters import is_version
+from models.parameters import NAMED, is_version
 from models.runtime import networks
 from models.runtime.card import Card
 from models.runtime.faults import Fault
@@ -77,7 +77,7 @@ def predictor_of(plan: TrainingPlan, checkpoint: Checkpoint, dataset: Dataset) -
     """The trained network with its card; a detector's threshold is the one with the best F1 on val."""
     given, weights = plan.parameters, Path(checkpoint.weights)
     known = {name: value for name, value in given.model_dump().items() if name in FROM_PARAMETERS}
-    mean, std = networks.normalisation(given.template)
+    mean, std = networks.normalisation(getattr(given, "architecture", given.template))
     card = Card(
         **{"mean": mean, "std": std, "concepts": dataset.concepts, "network": given.network_options}
         | known
@@ -126,6 +126,8 @@ def started_from(plan: TrainingPlan) -> frozenset[str]:
     weights = getattr(plan.parameters, "weights", "none")
     if is_version(weights):
         return trained_on(resolve(weights))
+    if weights in NAMED:
+        return frozenset()
     beside = Path(weights).with_name("trained_on.txt")
     return frozenset(beside.read_text(encoding="utf-8").split()) if beside.is_file() else frozenset()
 

@@ -63,7 +63,7 @@ def checkpoint(plan: TrainingPlan, change: Callable[[nn.Module], object] | None 
     run = start_run(plan, work_folder(plan))
     given = plan.parameters
     torch.manual_seed(given.seed)
-    concepts = len(plan.dataset.open().concepts)
+    concepts = len(plan.opened().concepts)
     network = networks.build(given.template, concepts, image_size=given.image_size, options=given.network_options)
     with torch.no_grad():
         (change or bool)(network)

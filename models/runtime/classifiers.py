@@ -52,6 +52,8 @@ def torchvision(name: str, concepts: int, image_size: int) -> Classifier:
     if name.startswith(("resnet", "resnext", "wide_resnet")) and image_size <= SMALL:
         network.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
         network.maxpool = nn.Identity()
+    if isinstance(network, models.MNASNet):  # its own refuses a plain state dict, which has no version in it
+        network._load_from_state_dict = nn.Module._load_from_state_dict.__get__(network)
     return Classifier(network, _behead(network), concepts)
 
 

@@ -112,7 +112,8 @@ def _fetch(template: str, image_size: int) -> dict[str, Tensor]:
         )
     entry: Any = models.get_model_weights(name).DEFAULT
     try:
-        state = entry.get_state_dict(progress=False, check_hash=True)
+        # Its own network takes them: it renames what older files of them call otherwise.
+        state = models.get_model(name, weights=entry, progress=False).state_dict()
     except (URLError, OSError, RuntimeError) as error:
         raise Fault(
             f"weights: the pretrained weights of {template} cannot be fetched from {entry.url} ({error}). "

@@ -169,7 +169,7 @@ def entries(dataset: data.Dataset, splits: str) -> list[Annotation]:
 
 def _making(parameters: NetworkParameters) -> dict[str, Any]:
     """How batches are made, in torch's words."""
-    known: dict[str, Any] = {"collate_fn": partial(collate, mean=normalisation(parameters.template)[0])}
+    known: dict[str, Any] = {"collate_fn": partial(collate, mean=normalisation(parameters.architecture)[0])}
     if not beside_gpu():
         return known
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", 1))

@@ -186,7 +186,7 @@ def test_a_dataset_of_which_the_model_knows_some_is_measured_on_its_own_terms(re
 def test_a_model_of_some_concepts_is_measured_on_their_pictures_alone(tmp_path):
     scenes = pinned(tmp_path / "scenes", task="detection")
     version = registered(planned(scenes, concepts=["wide"]), lively)
-    done = measured(version, scenes)
+    done = evaluate.fn(version, scenes, "test")
     assert [row["Concept"] for row in done.per_concept] == ["wide"]
 
 

@@ -79,18 +79,18 @@ def test_a_forward_is_the_head_on_the_vectors():
         assert network.embed(images).shape == (2, 512)
 
 
-def pretend(monkeypatch, theirs: nn.Module) -> dict[str, torch.Tensor]:
-    """Let torchvision's server have these weights."""
+def pretend(monkeypatch, name: str) -> dict[str, torch.Tensor]:
+    """Let torchvision's server have weights of a network that nobody else has."""
     torch.manual_seed(5)
+    theirs, entry = networks.models.get_model(name, weights=None), networks.models.get_model_weights(name).DEFAULT
     state = {name: torch.rand_like(tensor.float()).to(tensor.dtype) for name, tensor in theirs.state_dict().items()}
-    entry = type("Weights", (), {"url": "", "get_state_dict": staticmethod(lambda **_: dict(state))})
-    monkeypatch.setattr(networks.models, "get_model_weights", lambda name: type("All", (), {"DEFAULT": entry}))
+    monkeypatch.setattr(type(entry), "get_state_dict", lambda *_, **__: dict(state))
     return state
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v3_small", "shufflenet_v2_x0_5"])
 def test_pretrained_weights_are_copied_into_all_but_the_head(monkeypatch, name):
-    state = pretend(monkeypatch, networks.models.get_model(name, weights=None))
+    state = pretend(monkeypatch, name)
     network = build(name, 1000, "pretrained", image_size=64)
     for own, tensor in network.state_dict().items():
         if own.startswith("head."):
