@@ -91,7 +91,9 @@ def rebuild(version: Version) -> Rebuilt:
                 differences=differences,
                 seconds=round(time.monotonic() - began, 1),
             )
-        shutil.rmtree(folder)  # what other libraries or another processor would make of it tomorrow is another question
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # what other libraries or another processor would make of it tomorrow is another question
     show(f"# {version} rebuilt\n\n{found.sentence()}\n", f"rebuild-{version.name}", "Rebuild")
     return found
 
