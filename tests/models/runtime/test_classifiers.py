@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import pytest
@@ -97,6 +98,25 @@ def test_pretrained_weights_are_copied_into_all_but_the_head(monkeypatch, name):
             assert not any(tensor.shape == other.shape and torch.equal(tensor, other) for other in state.values())
         else:
             assert torch.equal(tensor, state[own.removeprefix("backbone.")]), own
+
+
+def test_weights_of_an_older_file_are_taken_under_todays_names(monkeypatch):
+    """`denselayer1.norm.1.weight`, as torchvision's files of DenseNet call what its network calls `norm1`."""
+    state = pretend(monkeypatch, "densenet121")
+    state = {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
+    older = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): state[name] for name in state}
+    assert older.keys() != state.keys()
+    entry = type(networks.models.get_model_weights("densenet121").DEFAULT)
+    monkeypatch.setattr(entry, "get_state_dict", lambda *_, **__: dict(older))
+    network = build("densenet121", 2, "pretrained", image_size=64).state_dict()
+    assert all(
+        torch.equal(network[f"backbone.{own}"], state[own]) for own in state if not own.startswith("classifier.")
+    )
+
+
+def test_a_mnasnet_takes_weights_that_say_nothing_of_their_version():
+    network = build("mnasnet0_5", 2, image_size=64)
+    network.load_state_dict(dict(network.state_dict()))
 
 
 def test_a_vision_transformers_places_are_interpolated_to_another_size():
