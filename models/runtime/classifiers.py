@@ -49,12 +49,17 @@ def resnet_light(concepts: int, image_size: int) -> Classifier:
 def torchvision(name: str, concepts: int, image_size: int) -> Classifier:
     """torchvision's classification network of that name, its last linear layer taken for the head."""
     network = models.get_model(name, weights=None, **_options(name, image_size))
-    if name.startswith(("resnet", "resnext", "wide_resnet")) and image_size <= SMALL:
+    if has_small_stem(name, image_size):
         network.conv1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False)
         network.maxpool = nn.Identity()
     if isinstance(network, models.MNASNet):  # its own refuses a plain state dict, which has no version in it
         network._load_from_state_dict = nn.Module._load_from_state_dict.__get__(network)
     return Classifier(network, _behead(network), concepts)
+
+
+def has_small_stem(name: str, image_size: int) -> bool:
+    """Whether a network of torchvision's is given another stem than its own, for pictures of so few pixels."""
+    return name.startswith(("resnet", "resnext", "wide_resnet")) and image_size <= SMALL
 
 
 def _options(name: str, image_size: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from . import dfine, heads
-from .classifiers import at_size, resnet_light, torchvision
+from .classifiers import SMALL, at_size, has_small_stem, resnet_light, torchvision
 from .faults import Fault, choices
 from .light import LightDetector
 from .torchvision_detectors import FAMILIES, TorchvisionDetector
@@ -109,6 +109,11 @@ def _fetch(template: str, image_size: int) -> dict[str, Tensor]:
         raise Fault(
             f"weights: {template} has no pretrained weights (these have: {have}). "
             "Use 'none', or a .safetensors file of your own."
+        )
+    if has_small_stem(name, image_size):
+        raise Fault(
+            f"weights: at {image_size} pixels a {template} has a stem of its own, for which there are no pretrained "
+            f"weights. Set an image_size above {SMALL}, or weights: none."
         )
     entry: Any = models.get_model_weights(name).DEFAULT
     try:

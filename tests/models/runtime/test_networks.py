@@ -122,6 +122,11 @@ def test_pretrained_weights_start_all_but_the_last_layer(monkeypatch):
     assert isinstance(network.head, nn.Linear) and network.head.out_features == 2
 
 
+def test_a_stem_of_our_own_has_no_pretrained_weights():
+    with pytest.raises(Fault, match=r"at 64 pixels a resnet18 has a stem of its own.*Set an image_size above 64"):
+        build("resnet18", 2, "pretrained", image_size=64)
+
+
 def test_pretrained_weights_never_start_a_detectors_head(monkeypatch):
     """Not even with as many concepts as COCO has numbers for: they are other concepts."""
     theirs = build("ssdlite320_mobilenet_v3_large", 90).network.state_dict()
