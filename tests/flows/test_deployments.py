@@ -175,7 +175,10 @@ def test_a_night_that_is_withdrawn_is_gone(prefect_server):
     for app in ("gone", "kept"):
         ask(f"{prefect_server}/deployments/", {"name": f"pipeline-{app}", "flow_id": flow})
     deployments._withdraw({"gone", "never deployed"})
-    assert {entry["name"] for entry in ask(f"{prefect_server}/deployments/filter", {})} == {"pipeline-kept"}
+    left = {
+        entry["name"] for entry in ask(f"{prefect_server}/deployments/filter", {})
+    }  # other tests' may be among them
+    assert {name for name in left if name.startswith("pipeline-")} == {"pipeline-kept"}
 
 
 def test_nothing_is_left_when_the_supervisor_is_killed(project, servers):

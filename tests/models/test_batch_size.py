@@ -28,11 +28,11 @@ def test_twice_the_memory_takes_twice_the_batch(monkeypatch):
     assert sizes[2] == min(1024, sizes[1] * 2)
 
 
-def test_an_epoch_keeps_some_steps_and_a_batch_has_a_picture(monkeypatch):
+def test_an_epoch_keeps_some_steps_and_a_batch_has_two_pictures(monkeypatch):
     monkeypatch.setattr(batch_size, "_free", lambda: 2**34)
     assert largest(module(), batch(2), batch(4), 100) == 8
     monkeypatch.setattr(batch_size, "_free", lambda: 0)
-    assert largest(module(), batch(2), batch(4), 100) == 1
+    assert largest(module(), batch(2), batch(4), 100) == 2
 
 
 def test_the_module_is_left_as_it_was():

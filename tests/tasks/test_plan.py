@@ -49,7 +49,7 @@ def test_the_digest_does_not_change_with_what_does_not(changed):
 
 
 def test_what_is_left_to_the_template_is_the_same_as_said():
-    said = {"template": "fcos_light", "image_size": 320, "epochs": 60}
+    said = {"template": "fcos_light", "image_size": 320, "epochs": 45}
     assert plan(given={"template": "fcos_light"}).digest == plan(given=said).digest == plan().digest
 
 

@@ -226,9 +226,9 @@ def test_one_training_is_at_work_on_a_plan_at_a_time(plan):
 
 def test_a_concept_without_a_training_image_is_told_and_no_hindrance(tmp_path):
     dataset = pinned(tmp_path / "shapes").open()
-    assert unseen(dataset) == []
+    assert unseen(dataset, "train") == []
     more = replace(dataset, concepts=(*dataset.concepts, "zigzag"))
-    assert unseen(more) == ["zigzag"]
+    assert unseen(more, "train+val") == ["zigzag"]
     check_trainable(more, planned(pinned(tmp_path / "again")))
 
 
