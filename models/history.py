@@ -14,7 +14,8 @@ from pytorch_lightning.callbacks import Callback
 from torch import Tensor
 
 from models.checkpoints import write_durably
-from models.progress import Progress, duration
+from models.duration import duration
+from models.progress import Progress
 from models.runtime.faults import Fault
 
 TIMES = ("seconds", "remaining", "data_wait")  # of a row: what a second training of the same would measure otherwise

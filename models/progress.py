@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
 from models.checkpoints import write_durably
+from models.duration import duration
 
 FIRST = 2  # steps that do not count: they set up what later ones find ready
 STEPS = 5  # then so many, before the first estimate
@@ -120,11 +121,3 @@ class Progress(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.began = time.monotonic() - state_dict["seconds"]
         self.waited, self.worked = state_dict["waited"], state_dict["worked"]
-
-
-def duration(seconds: float) -> str:
-    """For a person: `40 s`, `12 min`, `3 h 5 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

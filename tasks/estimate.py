@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from statistics import median
 
+from models.duration import duration
 from models.parameters import NetworkParameters
 from tasks.plan import TrainingPlan
-from tasks.progress import duration
 from tasks.registry import Version, versions
 
 NEWEST = 5  # earlier trainings that tell

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from models.duration import duration
 from tasks.workspace import state
 
 FLOW_RUN = "flow_run.txt"  # in a training's folder: the id of the flow's run that is at it
@@ -57,14 +58,6 @@ def progress(folder: Path) -> Progress | None:
         return Progress(**whole, seconds=float(row["seconds"]), remaining=None if left is None else float(left))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def duration(seconds: float) -> str:
-    """A time for people: `40 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _text(path: Path) -> str:

@@ -18,11 +18,11 @@ from models import averaging, checkpoints, training
 from models.checkpoints import write_durably
 from models.classifier import Classifier
 from models.detector import Detector
+from models.duration import duration
 from models.history import TIMES
 from models.learner import Learner
 from models.optimization import schedule
 from models.parameters import ClassifierParameters, DetectorParameters, NetworkParameters, Parameters, parameters
-from models.progress import duration
 from models.runtime import networks
 from models.runtime.faults import Fault
 from models.training import fit

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from models.duration import duration
 from tasks import estimate as verb
 from tasks.estimate import estimate, samples
-from tasks.progress import duration
 from tasks.registry import Version
 from tests.registered import pinned, planned
 
