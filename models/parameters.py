@@ -59,7 +59,7 @@ class NetworkParameters(Parameters):
     class_weights: Literal["none", "balanced"] = "none"
     """Whether the loss weighs a rare concept more, by the inverse of its share (at most ten times)."""
     splits: Literal["train", "train+val"] = "train"
-    """What is learned from. train+val: nothing is left to pick the epoch by, so the last weights are kept."""
+    """What is learned from. train+val: nothing is left to pick the epoch by, nor to pick a threshold by honestly."""
     weights: str = "none"
     """Start from `none`, `pretrained` (the library's, online), a .safetensors file or a version (`roofs/3`)."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -109,7 +109,7 @@ class DetectorParameters(NetworkParameters):
     mosaic: float = by_template("mosaic", ge=0, le=1)
     """Share of training pictures that are composed of four (Bochkovskiy 2020)."""
     mosaic_free_epochs: int = Field(10, ge=0, le=1000)
-    """So many epochs, the last ones, see whole pictures alone."""
+    """So many epochs, the last ones, see whole pictures alone; at most half of all."""
     fit_anchors: bool = False
     """Anchors of the dataset's box sizes (k-means) instead of the template's, where it has any."""
     nms_iou: float = Field(0.6, gt=0, lt=1)

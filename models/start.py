@@ -64,11 +64,22 @@ def _carry_on(network: nn.Module, start: Path, parameters: NetworkParameters, co
             f"Set {'template' if own == parameters.template else 'backbone'}: {theirs}, or start from other weights."
         )
     stored = _read(start / "weights.safetensors")
+    if odd := _misfits(network, stored):
+        raise Fault(
+            f"weights: {parameters.weights} was trained at {card.image_size} pixels, and its {odd[0]} does not fit at "
+            f"{parameters.image_size}. Set image_size: {card.image_size}, or start from other weights."
+        )
     layout: Any = getattr(network, "concept_rows", {})
     taken = carried_over(network.state_dict(), concepts, stored, card.concepts, layout)
     if not taken:
         raise Fault(f"weights: nothing of {parameters.weights} fits the network that is to be trained")
     network.load_state_dict(taken, strict=False)
+
+
+def _misfits(network: nn.Module, stored: dict[str, Tensor]) -> list[str]:
+    """What of the backbone has another shape: place codes and small stems go with the size of the pictures."""
+    own, trunk = network.state_dict(), f"{network.trunk}."
+    return [name for name, x in stored.items() if name.startswith(trunk) and own.get(name, x).shape != x.shape]
 
 
 def _take(network: nn.Module, path: Path, template: str) -> None:

@@ -49,8 +49,8 @@ def fit(
     watch: is given each row of the history, and may raise. An interrupted training goes on from the `last.ckpt` in
     `folder`. In each process of several (`torchrun`) it takes part in the one training, and the first of them alone
     writes.
-    Answers the history, one dict an epoch. Raises Fault when the loss is no number any more, and for an
-    early_stopping_metric that there is not.
+    Answers the history, one dict an epoch. Raises Fault when the loss is no number any more, for an
+    early_stopping_metric that there is not, and for a step of too few pictures for batch-norm.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stopping = _stopping(module, parameters, val is not None)
@@ -69,7 +69,15 @@ def fit(
         Latest(last, train),
     ]
     trainer = _trainer(parameters, folder, callbacks, logger)
-    trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    try:
+        trainer.fit(module, train, val, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise Fault(
+            f"batch_size: the batch-norm of {parameters.template} needs two pictures a step at "
+            f"{parameters.image_size} pixels, and got one. Set batch_size: 2 or more, or a larger image_size."
+        ) from None
     return history.rows
 
 

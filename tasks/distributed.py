@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -103,7 +104,7 @@ def learn_together(
     write(job, json.dumps(told | {"parameters": given.model_dump(mode="json")}))
     command = _command(machines, module, job)
     if machines.nodes > 1:
-        say("on each of the other machines, in the same folder, run: " + " ".join(["python", *command[1:]]))
+        say("on each of the other machines, in the same folder, run: " + shlex.join(["python", *command[1:]]))
     history = _Followed(folder / "history.jsonl", logger, watch)
     _run(command, machines, folder, say, history)
     history.follow()

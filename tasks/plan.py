@@ -24,6 +24,8 @@ SOURCES = (
     "models/runtime/*.py",
     "tasks/fitting.py",
     "tasks/embedded.py",
+    "tasks/embeddings.py",
+    "tasks/data/cache.py",
     "tasks/data/loading.py",
     "tasks/data/narrowing.py",
     "tasks/data/sampling.py",

@@ -48,7 +48,7 @@ class Pictures(Dataset):
         self.mosaic, self.mosaic_epochs = 0.0, 0
         if vary and isinstance(parameters, DetectorParameters):
             self.mosaic = parameters.mosaic
-            self.mosaic_epochs = parameters.epochs - parameters.mosaic_free_epochs
+            self.mosaic_epochs = parameters.epochs - min(parameters.mosaic_free_epochs, parameters.epochs // 2)
         self.decoded = Decoded(len(self.annotations), self.size)
 
     def __len__(self) -> int:

@@ -25,6 +25,7 @@ class RetrievalReport:
     """What was measured of an embedder on a set of images. Fractions 0–1; nan is undefined.
 
     Each image is asked for the nearest of all others, by cosine; one is right that shares a concept with it.
+    Images of the same bytes are not among each other's others: to find a copy is no merit.
     concepts: those the images have, sorted.  summary: recall_1, recall_5, recall_10 (a right one among so many),
     map_r (MAP@R, Musgrave 2020) and counts; recall_1 has an interval, `…_low` and `…_high`.
     per_concept: one row a concept.  recalls: (CURVE,) float64, recall at 1 to CURVE.
@@ -73,7 +74,8 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
     actual = actual.reshape(len(annotations), len(names))
     labelled = np.flatnonzero(actual.any(axis=1))
     alone = [name for name, count in zip(names, actual.sum(axis=0), strict=True) if count == 1]
-    hits, nearest, right, precision = _ranked(vectors[labelled], actual[labelled])
+    _, content = np.unique([annotations[i].sha256 for i in labelled], return_inverse=True)
+    hits, nearest, right, precision = _ranked(vectors[labelled], actual[labelled], content)
     asked = ~np.isnan(precision)
     if not asked.any():
         raise Fault(
@@ -92,13 +94,16 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
         right=right[asked],
         precision=precision,
         images=int(asked.sum()),
-        notes=_notes(alone, names, len(annotations) - len(labelled)),
+        notes=_notes(alone, names, len(annotations) - len(labelled), len(content) - len(set(content))),
     )
 
 
-def _ranked(vectors: Array, actual: Array) -> tuple[Array, Array, Array, Array]:
+def _ranked(vectors: Array, actual: Array, content: Array) -> tuple[Array, Array, Array, Array]:
     """Of each image: whether a right one is among the nearest 1 to CURVE (N, CURVE), the SHOWN nearest and whether
-    they are right, and the average precision at R, nan where no other image is right."""
+    they are right, and the average precision at R, nan where no other image is right.
+
+    content: (N,) int64, the same for images of the same bytes.
+    """
     count = len(vectors)
     hits, precision = np.zeros((count, CURVE), bool), np.full(count, math.nan)
     nearest, right = np.full((count, SHOWN), -1), np.zeros((count, SHOWN), bool)
@@ -107,15 +112,18 @@ def _ranked(vectors: Array, actual: Array) -> tuple[Array, Array, Array, Array]:
     for start in range(0, count, block):
         rows = np.arange(start, min(start + block, count))
         similar = vectors[rows] @ vectors.T
-        similar[rows - start, rows] = -np.inf  # itself is last
+        same = content[rows, None] == content  # itself, and its copies: they come last and are never right
+        similar[same] = -np.inf
         order = np.argsort(-similar, axis=1, kind="stable")[:, : count - 1]
-        good = np.take_along_axis(labels[rows] @ labels.T > 0, order, axis=1)
+        good = np.take_along_axis((labels[rows] @ labels.T > 0) & ~same, order, axis=1)
         precision[rows] = _precision_at_r(good)
         first = min(CURVE, count - 1)
         hits[rows, :first] = np.logical_or.accumulate(good[:, :first], axis=1)
         hits[rows, first:] = hits[rows, first - 1 : first] if first else False
         shown = min(SHOWN, count - 1)
-        nearest[rows, :shown], right[rows, :shown] = order[:, :shown], good[:, :shown]
+        shown_first = order[:, :shown]
+        nearest[rows, :shown] = np.where(np.take_along_axis(same, shown_first, axis=1), -1, shown_first)
+        right[rows, :shown] = good[:, :shown]
     return hits, nearest, right, precision
 
 
@@ -152,13 +160,15 @@ def _row(name: str, of_it: Array, hits: Array, precision: Array) -> dict[str, An
     }
 
 
-def _notes(alone: Sequence[str], names: Sequence[str], unlabelled: int) -> tuple[str, ...]:
+def _notes(alone: Sequence[str], names: Sequence[str], unlabelled: int, copies: int) -> tuple[str, ...]:
     """One sentence for each way in which a number is not what it seems."""
     notes = []
     if alone:
         notes.append(f"a single image has {', '.join(map(repr, alone))}: no other can be near it for that")
     if len(names) == 1:
         notes.append(f"every image has {names[0]!r}: whatever is nearest is right, and the numbers say nothing")
+    if copies:
+        notes.append(f"{copies} images have the bytes of another one: a copy counts as neither near nor right")
     if unlabelled:
         notes.append(f"{unlabelled} images have no concept and are left out")
     return tuple(notes)

@@ -189,5 +189,6 @@ def test_a_run_that_waits_for_the_worker_is_cancelled(said):
         deployment = client.create_deployment(client.create_flow(whole), "waiting")
         waiting = client.create_flow_run_from_deployment(deployment, name="in the queue")
     assert json.loads(said("status", "in the queue", "--json"))["status"] == "queued"
+    part.with_options(flow_run_name="in the queue")()  # newer, and ended: not the one that is meant
     assert json.loads(said("cancel", "in the queue", "--json"))["status"] == "cancelled"
     assert json.loads(said("status", str(waiting.id), "--json"))["status"] == "cancelled"

@@ -129,6 +129,15 @@ def test_a_version_of_another_template(tmp_path):
         network_for(other, FIVE, start=start)
 
 
+@pytest.mark.parametrize(("template", "part"), [("resnet18", "conv1"), ("vit_b_16", "pos_embedding")])
+def test_a_version_of_another_image_size_whose_backbone_does_not_fit(tmp_path, template, part):
+    start = version(tmp_path, ClassifierParameters(template=template, image_size=64), FIVE)
+    larger = ClassifierParameters(template=template, image_size=224, weights="roofs/1")
+    wanted = rf"weights: roofs/1 was trained at 64 pixels, and its backbone\.\S*{part}\S* does not fit at 224\."
+    with pytest.raises(Fault, match=wanted):
+        network_for(larger, FIVE, start=start)
+
+
 def test_a_version_that_is_broken(tmp_path):
     start = version(tmp_path, given(), FIVE)
     (start / "weights.safetensors").write_bytes(b"rubbish")

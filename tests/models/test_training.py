@@ -325,6 +325,13 @@ def test_a_training_that_diverges_says_so(tmp_path, tiny, dataset, monkeypatch):
         train(dataset, module.given, tmp_path / "run", module)
 
 
+def test_a_picture_a_step_is_too_few_for_batch_norm_on_a_map_of_one_cell(tmp_path, dataset):
+    parameters = given(template="mobilenet_v3_large", batch_size=1)
+    told = r"batch_size: the batch-norm of mobilenet_v3_large needs two pictures a step at 32 pixels, and got one\."
+    with pytest.raises(Fault, match=told):
+        train(dataset, parameters, tmp_path)
+
+
 @pytest.mark.parametrize(("count", "left"), [(0, 0.1), (2, 0.25), (89, 90 / 99), (10**6, 0.998)])
 def test_the_average_keeps_more_of_the_past_the_longer_it_is(count, left):
     averaged, current = [torch.ones(2), torch.ones(3)], [torch.zeros(2), torch.zeros(3)]

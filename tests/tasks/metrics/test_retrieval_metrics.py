@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,8 @@ def plainly(annotations, vectors):
     """(recall@1, @5, @10, MAP@R), counted one image at a time."""
     rows = []
     for i, one in enumerate(annotations):
-        others = sorted((j for j in range(len(vectors)) if j != i), key=lambda j: (-float(vectors[i] @ vectors[j]), j))
+        others = [j for j in range(len(vectors)) if annotations[j].sha256 != one.sha256]
+        others.sort(key=lambda j: (-float(vectors[i] @ vectors[j]), j))
         good = [bool(set(one.concepts) & set(annotations[j].concepts)) for j in others]
         r = sum(good)
         if r:
@@ -58,6 +61,16 @@ def test_who_is_nearest_and_whether_it_is_right():
     report = retrieval(images(("a",), ("b",), ("a",), ("b",)), unit([[1, 0], [1, 0.1], [1, -0.3], [0, 1]]))
     assert report.nearest[0].tolist() == [1, 2, 3, -1, -1]
     assert report.right[0].tolist() == [False, True, False, False, False]
+
+
+def test_copies_of_a_picture_are_not_among_its_others():
+    entries = images(("a",), ("a",), ("b",), ("a",))
+    entries[1] = dataclasses.replace(entries[1], sha256=entries[0].sha256)
+    report = retrieval(entries, unit([[1, 0], [1, 0], [1, 0.1], [1, 0.2]]))
+    assert report.nearest[0].tolist() == [2, 3, -1, -1, -1] and report.right[0].tolist() == [False, True, *[False] * 3]
+    found = [report.summary[name] for name in ("recall_1", "recall_5", "recall_10", "map_r")]
+    assert found == pytest.approx(plainly(entries, unit([[1, 0], [1, 0], [1, 0.1], [1, 0.2]])))
+    assert report.notes[-1].startswith("1 images have the bytes of another one")
 
 
 def test_what_cannot_be_recalled_is_left_out_and_told():
