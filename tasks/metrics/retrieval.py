@@ -74,7 +74,7 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
     actual = actual.reshape(len(annotations), len(names))
     labelled = np.flatnonzero(actual.any(axis=1))
     alone = [name for name, count in zip(names, actual.sum(axis=0), strict=True) if count == 1]
-    _, content = np.unique([annotations[i].sha256 for i in labelled], return_inverse=True)
+    _, content = np.unique([annotations[int(i)].sha256 for i in labelled], return_inverse=True)
     hits, nearest, right, precision = _ranked(vectors[labelled], actual[labelled], content)
     asked = ~np.isnan(precision)
     if not asked.any():
