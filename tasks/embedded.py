@@ -24,7 +24,7 @@ from tasks.charts import plot_silhouettes
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.data.narrowing import only
-from tasks.embeddings import embedder_of, embeddings
+from tasks.embeddings import embedder_of, embeddings, grid_of
 from tasks.files import write
 from tasks.groups import cluster_sheets
 from tasks.metrics.calibration import calibration_error
@@ -44,12 +44,14 @@ def learn_on_embeddings(
     dataset = only(dataset, parameters.concepts)
     version = embedder_of(parameters.embedder)
     annotations = learned_from(dataset, parameters.splits)
-    vectors = embeddings(version, dataset, annotations, parameters.mirrored)
+    how = parameters.mirrored, grid_of(version, getattr(parameters, "grid", 1))
+    vectors = embeddings(version, dataset, annotations, *how)
     inside = Predictor.load(artifacts(version))
-    _check_same(inside, dataset, annotations, vectors, parameters)
+    again = inside.embed([decode(dataset.path(entry)) for entry in annotations[:PROBES]], *how)
+    _check_same(again, vectors[:PROBES], parameters)
     state, options, names, row = FITS[parameters.type](dataset, annotations, vectors, parameters, folder, say)
     card = inside.card
-    options["mirrored"] = parameters.mirrored
+    options["mirrored"], options["grid"] = how
     options["embedder"] = {"template": card.template, "concepts": len(card.concepts), "options": card.network}
     network = networks.build(parameters.template, len(names), image_size=card.image_size, options=options)
     _fill(network, inside.network, state)
@@ -73,16 +75,9 @@ def _fill(network: nn.Module, embedder: nn.Module, state: dict[str, torch.Tensor
     network.head.load_state_dict(state)  # type: ignore[union-attr]
 
 
-def _check_same(
-    ready: Predictor,
-    dataset: Dataset,
-    annotations: Sequence[Annotation],
-    vectors: np.ndarray,
-    parameters: EmbeddingParameters,
-) -> None:
+def _check_same(again: np.ndarray, vectors: np.ndarray, parameters: EmbeddingParameters) -> None:
     """Raises Fault unless this code, which the new version will carry, embeds as the embedder's own code does."""
-    again = ready.embed([decode(dataset.path(entry)) for entry in annotations[:PROBES]], parameters.mirrored)
-    if not np.allclose(again, vectors[:PROBES], atol=1e-4 * max(1.0, float(np.abs(vectors).max()))):
+    if not np.allclose(again, vectors, atol=1e-4 * max(1.0, float(np.abs(vectors).max()))):
         raise Fault(
             f"embedder: {parameters.embedder} embeds otherwise with its own code than with this one. Train it again."
         )

@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -21,6 +22,7 @@ from tasks.registry import Version, resolve
 from tasks.workspace import state
 
 CHUNK = 1024  # pictures whose vectors are written at a time: at most so many are computed twice after a kill
+LONGEST = 8192  # numbers a vector that is not asked for may have: 10,000 pictures are then 330 MB
 GIVE = ("visual-embedder", "visual-classifier")
 
 
@@ -35,27 +37,42 @@ def embedder_of(reference: str) -> Version:
 
 
 def embeddings(
-    version: Version, dataset: Dataset, annotations: Sequence[Annotation], mirrored: bool = False
+    version: Version, dataset: Dataset, annotations: Sequence[Annotation], mirrored: bool = False, grid: int = 1
 ) -> np.ndarray:
     """(N, D) float32, a row for each annotation: read where this version embedded that content before, else computed.
 
-    mirrored: each the mean of a picture's own and its mirror image's.
+    mirrored, grid: as `Predictor.embed` takes them.
     Kept below `.sightline/embeddings/`, by the version's files and each picture's sha256: of a dataset's next version
     only the new pictures are computed.
     """
-    folder = state() / "embeddings" / (version.logged_model + "-mirrored" * mirrored)
+    folder = state() / "embeddings" / (version.logged_model + "-mirrored" * mirrored + f"-{grid}x{grid}" * (grid > 1))
     wanted = {entry.sha256: entry for entry in annotations}
     known = _kept(folder, wanted)
     missing = [entry for digest, entry in wanted.items() if digest not in known]
     if missing:
         log(f"embedding {len(missing)} pictures with {version}, {len(known)} were embedded before")
-    for digests, vectors in _computed(version, dataset, missing, mirrored):
+    for digests, vectors in _computed(version, dataset, missing, mirrored, grid):
         _keep(folder, digests, vectors)
         known |= dict(zip(digests, vectors, strict=True))
     return np.stack([known[entry.sha256] for entry in annotations])
 
 
-def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation], mirrored: bool):
+def grid_of(version: Version, wanted: int) -> int:
+    """Places a side: as many as are wanted; of 0, as many as leave a vector short enough, and 3 at most.
+
+    Measured on `clothing` (docs/benchmarks.md): with 3 a linear head is right .08 more often than with 1, with ten
+    pictures a concept too.  Raises Fault where they are wanted of a network without places.
+    """
+    ready = predictor(version)
+    if not getattr(ready, "has_places", False):  # nor has one that was registered before there were any
+        if wanted > 1:
+            raise Fault(f"grid: {version} makes a vector of a whole picture alone. Set grid: 1, or leave it out.")
+        return 1
+    size: Any = ready.network.head.in_features  # type: ignore[union-attr]
+    return wanted or max(side for side in (1, 2, 3) if side == 1 or size * side**2 <= LONGEST)
+
+
+def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation], mirrored: bool, grid: int):
     """(digests, vectors (n, D) float32) of CHUNK pictures at a time, with the version's own code."""
     from rich.console import Console
     from rich.progress import track
@@ -72,7 +89,7 @@ def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation],
     for start in track(starts, f"embedding with {version}", console=screen, transient=True, disable=not watched):
         batch = missing[start : start + BATCH]
         with in_our_words(version):
-            vectors = ready.embed([read(dataset.path(entry)) for entry in batch], mirrored)
+            vectors = ready.embed([read(dataset.path(entry)) for entry in batch], mirrored, *[grid] * (grid > 1))
         rows += list(zip([entry.sha256 for entry in batch], vectors, strict=True))
         if len(rows) >= CHUNK or start + BATCH >= len(missing):
             yield [digest for digest, _ in rows], np.stack([vector for _, vector in rows])

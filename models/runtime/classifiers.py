@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from torch import Tensor, nn
@@ -38,6 +39,40 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.embed(images))
+
+
+def _pool(network: nn.Module) -> str:
+    """The name of what averages a classifier's last map into its vector; empty where there is none, or more follows."""
+    if not isinstance(network, Classifier):
+        return ""
+    layers = [
+        (name, layer)
+        for name, layer in network.backbone.named_modules(prefix="backbone")
+        if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Linear)
+    ]
+    name, last = layers[-1] if layers else ("", None)
+    return name if isinstance(last, nn.AdaptiveAvgPool2d) and last.output_size in (1, (1, 1)) else ""
+
+
+def has_places(network: nn.Module) -> bool:
+    """Whether `at_places` can be had of it: a classifier that averages a map, as most convolutional ones do."""
+    return bool(_pool(network))
+
+
+def at_places(network: nn.Module, grid: int) -> nn.Module:
+    """The same network, its tensors shared, whose vectors are those of grid × grid places, one behind the other.
+
+    So that what is where counts (spatial pyramid, Lazebnik 2006; here its finest level alone).
+    grid 1: the network itself.  Raises ValueError where it has no places.
+    """
+    if grid == 1:
+        return network
+    if not has_places(network):
+        raise ValueError(f"a {type(network).__name__} has no places")
+    shared: dict[int, Any] = {id(x): x for x in (*network.parameters(), *network.buffers())}
+    again = copy.deepcopy(network, shared)
+    again.set_submodule(_pool(network), nn.AdaptiveAvgPool2d(grid))
+    return again
 
 
 def resnet_light(concepts: int, image_size: int) -> Classifier:

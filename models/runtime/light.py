@@ -95,10 +95,10 @@ class LightResNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maps = Backbone()
+        self.maps, self.pool = Backbone(), nn.AdaptiveAvgPool2d(1)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.maps(images)[-1].mean((2, 3))
+        return self.pool(self.maps(images)[-1]).flatten(1)
 
 
 class Pyramid(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision import models
 
 from . import dfine, heads
-from .classifiers import SMALL, at_size, has_small_stem, resnet_light, torchvision
+from .classifiers import SMALL, at_places, at_size, has_small_stem, resnet_light, torchvision
 from .faults import Fault, choices
 from .light import LightDetector
 from .torchvision_detectors import FAMILIES, TorchvisionDetector
@@ -81,9 +81,14 @@ def _embedder(concepts: int, image_size: int, backbone: str, embedding_size: int
     return heads.Embedder(build(backbone, 1, image_size=image_size), embedding_size)  # type: ignore[arg-type]
 
 
-def _headed(head: Any, concepts: int, image_size: int, embedder: dict[str, Any], **options: Any) -> nn.Module:
-    """A head on a whole network, which `embedder` says how to build: template, concepts and options."""
-    return head(build(**embedder, image_size=image_size), concepts, **options)
+def _headed(
+    head: Any, concepts: int, image_size: int, embedder: dict[str, Any], grid: int = 1, **options: Any
+) -> nn.Module:
+    """A head on a whole network, which `embedder` says how to build: template, concepts and options.
+
+    grid: it stands on the vectors of so many places a side.
+    """
+    return head(at_places(build(**embedder, image_size=image_size), grid), concepts, **options)
 
 
 BUILDERS: dict[str, Callable[..., Any]] = {

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from . import networks
 from .card import Card
+from .classifiers import at_places, has_places
 from .faults import Fault
 from .heads import embedded
 from .images import decode, to_rgb
@@ -78,18 +79,25 @@ class Predictor:
                 answers[i] = self.kind.value(output, self.card, images[i].size, size)
         return answers
 
+    @property
+    def has_places(self) -> bool:
+        """Whether `embed` can give the vectors of a grid of places."""
+        return has_places(self.network)
+
     @torch.inference_mode()
-    def embed(self, images: Sequence[Image.Image], mirrored: bool = False) -> np.ndarray:
-        """(N, D) float32: the vectors in front of the network's last layer, an embedder's own answers.
+    def embed(self, images: Sequence[Image.Image], mirrored: bool = False, grid: int = 1) -> np.ndarray:
+        """(N, D × grid²) float32: the vectors in front of the network's last layer, an embedder's own answers.
 
         mirrored: each the mean of a picture's own and its mirror image's.
+        grid: more than 1: the vectors of grid × grid places of the picture, one behind the other (`has_places`).
         Raises Fault for a network that makes no vector of a whole picture (a detector's).
         """
         if not hasattr(self.network, "embed"):
             raise Fault(f"a {self.card.type} makes no embeddings. Name a visual-embedder or a visual-classifier.")
+        network = at_places(self.network, grid)
         rows: list = [None] * len(images)
         for group, batch, _ in self._batches(images):
-            for i, vector in zip(group, embedded(self.network, batch, mirrored).cpu().numpy(), strict=True):
+            for i, vector in zip(group, embedded(network, batch, mirrored).cpu().numpy(), strict=True):
                 rows[i] = vector
         return np.stack(rows)
 

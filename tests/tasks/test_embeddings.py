@@ -11,7 +11,7 @@ from models.runtime.predictor import Predictor
 from tasks import embeddings as room
 from tasks.answers import predictor
 from tasks.artifacts import artifacts
-from tasks.embeddings import embedder_of, embeddings
+from tasks.embeddings import embedder_of, embeddings, grid_of
 from tasks.workspace import state
 from tests.registered import lively, pinned, planned, registered
 
@@ -49,6 +49,25 @@ def test_mirrored_vectors_are_others_and_kept_apart(tmp_path, counted):
     assert np.allclose(mirrored, predictor(version).embed(pictures, True), atol=1e-5)
     assert not np.allclose(mirrored, plain, atol=1e-3)
     assert counted == [4, 4]
+
+
+def test_vectors_of_places_are_kept_apart_and_as_many_as_leave_them_short(tmp_path, counted, monkeypatch):
+    shapes = pinned(tmp_path / "shapes")
+    version, opened = registered(planned(shapes)), shapes.open()
+    entries = opened.annotations[:4]
+    whole, places = (embeddings(version, opened, entries, grid=grid) for grid in (1, 2))
+    assert places.shape == (4, 4 * whole.shape[1]) and counted == [4, 4]
+    assert (grid_of(version, 0), grid_of(version, 5), grid_of(version, 1)) == (3, 5, 1)
+    monkeypatch.setattr(room, "LONGEST", 4 * whole.shape[1])
+    assert grid_of(version, 0) == 2
+
+
+def test_a_network_without_places_has_whole_pictures_alone(tmp_path):
+    shapes = pinned(tmp_path / "shapes")
+    version = registered(planned(shapes, template="angular_margin", image_size=32, epochs=1))
+    assert grid_of(version, 0) == grid_of(version, 1) == 1
+    with pytest.raises(Fault, match=rf"grid: {version} makes a vector of a whole picture alone\. Set grid: 1"):
+        grid_of(version, 2)
 
 
 def test_a_damaged_file_is_computed_again(tmp_path, counted):

@@ -16,7 +16,7 @@ from tasks.rebuild import Rebuilt, plan_of, rebuild
 from tasks.register import register
 from tasks.registry import client, note, resolve
 from tasks.train import train
-from tests.registered import pinned, planned
+from tests.registered import learned, pinned, planned, planned_on
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +71,12 @@ def test_what_is_not_as_it_was_is_told(there, monkeypatch):
         f"the training code: {there.plan.sources[:12]} then, ffffffffffff now",
         f"torch: 1.0.0 then, {torch} now",
     ]
+
+
+def test_a_head_on_another_versions_vectors_is_rebuilt_too(there):
+    head = learned(planned_on(pin("shapes"), there.version, "linear"))
+    found = rebuild.fn(head)
+    assert found.model == str(head) and found.same and found.differences == []
 
 
 def test_bytes_that_differ_are_told_with_how_far_and_why():

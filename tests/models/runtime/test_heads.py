@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from models.runtime import networks
 from models.runtime.card import Card
+from models.runtime.classifiers import at_places, has_places
 from models.runtime.heads import RARE, TEMPERATURE, Centres, Neighbours
 from models.runtime.predictor import Predictor
 
@@ -36,6 +37,41 @@ def test_mirrored_a_picture_and_its_mirror_image_are_one():
     both = (network.embedder.embed(pictures) + network.embedder.embed(pictures.flip(-1))) / 2
     assert torch.allclose(network.embed(pictures), both, atol=1e-6)
     assert not torch.allclose(both, network.embedder.embed(pictures), atol=1e-3)
+
+
+def test_a_picture_at_places_is_in_the_mean_the_whole_picture():
+    network = networks.build("resnet_light", 2, image_size=96).eval()
+    pictures, apart = torch.randn(2, 3, 96, 96), at_places(network, 3)
+    places = apart.embed(pictures).view(2, 192, 9)
+    assert torch.allclose(places.mean(2), network.embed(pictures), atol=1e-5)
+    assert not torch.allclose(places[..., 0], places[..., 8], atol=1e-3)
+    assert apart.head.weight is network.head.weight and at_places(network, 1) is network
+    inside = {"template": "resnet_light", "concepts": 2}
+    headed = networks.build("linear", 2, image_size=96, options={"size": 1728, "grid": 3, "embedder": inside})
+    headed.embedder.load_state_dict(network.state_dict())
+    assert torch.equal(headed.eval().embed(pictures), apart.embed(pictures))
+
+
+def on_paper(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return networks.build(name, 2, image_size=224).eval()
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "efficientnet_b0", "convnext_tiny", "swin_t", "squeezenet1_1"]
+)
+def test_networks_that_average_a_map_have_places(name):
+    network = on_paper(name)
+    vectors = at_places(network, 2).embed(torch.empty(1, 3, 224, 224, device="meta"))
+    assert has_places(network) and vectors.shape == (1, 4 * network.head.in_features)
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "mobilenet_v3_large", "vgg11", "densenet121"])
+def test_others_have_none(name):
+    network = on_paper(name)
+    assert not has_places(network)
+    with pytest.raises(ValueError, match="a Classifier has no places"):
+        at_places(network, 2)
 
 
 def test_neighbours_vote_by_how_alike_they_are():
