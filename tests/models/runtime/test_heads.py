@@ -57,9 +57,7 @@ def on_paper(name: str) -> nn.Module:
         return networks.build(name, 2, image_size=224).eval()
 
 
-@pytest.mark.parametrize(
-    "name", ["resnet18", "efficientnet_b0", "convnext_tiny", "swin_t", "squeezenet1_1"]
-)
+@pytest.mark.parametrize("name", ["resnet18", "efficientnet_b0", "convnext_tiny", "swin_t", "squeezenet1_1"])
 def test_networks_that_average_a_map_have_places(name):
     network = on_paper(name)
     vectors = at_places(network, 2).embed(torch.empty(1, 3, 224, 224, device="meta"))
