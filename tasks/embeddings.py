@@ -83,13 +83,14 @@ def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation],
     if not hasattr(ready, "embed"):
         raise Fault(f"{version} was registered before models gave embeddings. Train it again.")
     read = sys.modules[type(ready).__module__].read
+    how = (mirrored, grid) if grid > 1 else (mirrored,)  # the code of older versions knows no grid
     screen, rows = Console(stderr=True), []
     starts = range(0, len(missing), BATCH)
     watched = sys.stderr.isatty()
     for start in track(starts, f"embedding with {version}", console=screen, transient=True, disable=not watched):
         batch = missing[start : start + BATCH]
         with in_our_words(version):
-            vectors = ready.embed([read(dataset.path(entry)) for entry in batch], mirrored, *[grid] * (grid > 1))
+            vectors = ready.embed([read(dataset.path(entry)) for entry in batch], *how)
         rows += list(zip([entry.sha256 for entry in batch], vectors, strict=True))
         if len(rows) >= CHUNK or start + BATCH >= len(missing):
             yield [digest for digest, _ in rows], np.stack([vector for _, vector in rows])

@@ -121,8 +121,8 @@ def _ranked(vectors: Array, actual: Array, content: Array) -> tuple[Array, Array
         hits[rows, :first] = np.logical_or.accumulate(good[:, :first], axis=1)
         hits[rows, first:] = hits[rows, first - 1 : first] if first else False
         shown = min(SHOWN, count - 1)
-        shown_first = order[:, :shown]
-        nearest[rows, :shown] = np.where(np.take_along_axis(same, shown_first, axis=1), -1, shown_first)
+        ahead = order[:, :shown]
+        nearest[rows, :shown] = np.where(np.take_along_axis(same, ahead, axis=1), -1, ahead)
         right[rows, :shown] = good[:, :shown]
     return hits, nearest, right, precision
 
