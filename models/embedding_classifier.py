@@ -47,13 +47,15 @@ def fit(vectors: np.ndarray, targets: np.ndarray, given: EmbeddingClassifierPara
 def _linear(vectors: Tensor, targets: Tensor, given: EmbeddingClassifierParameters) -> Fitted:
     """Logistic regression on standardised vectors; the standardising and the calibration are folded into it."""
     exclusive = given.concepts_mutually_exclusive
-    mean, spread = vectors.double().mean(0), vectors.double().std(0, correction=0).clamp(min=1e-6)
-    standard = ((vectors - mean) / spread).float()
+    mean = vectors.mean(0, dtype=torch.float64).float()
+    standard = vectors - mean
+    spread = standard.square().mean(0, dtype=torch.float64).sqrt().clamp(min=1e-6).float()
+    standard /= spread  # all in float32, which is what the vectors are: in float64 a copy takes twice their memory
     l2, logits = _strength(standard, targets.float(), given)
     scale, shift = calibration(logits, targets, exclusive)
     weight, bias = _solve(standard, targets.float(), l2, exclusive)
     folded = weight.double() / spread * scale[:, None]
-    state = {"weight": folded.float(), "bias": (scale * bias + shift - folded @ mean).float()}
+    state = {"weight": folded.float(), "bias": (scale * bias + shift - folded @ mean.double()).float()}
     return _calibrated(state, {"size": vectors.shape[1]}, {"l2": l2}, logits, (scale, shift), exclusive)
 
 

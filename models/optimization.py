@@ -17,7 +17,7 @@ def optimizer(network: nn.Module, parameters: NetworkParameters) -> Optimizer:
 
     Each stage of the backbone learns at `layer_decay` of the rate of the one after it (ULMFiT, Howard 2018), and all
     of it at `backbone_learning_rate`. Weight decay pulls on matrices and kernels alone: not on biases and norms, nor on
-    what is no layer's weight, such as place codes. What takes no gradient is left out.
+    what is no layer's weight, such as position embeddings. What takes no gradient is left out.
     """
     weights = dict(network.named_parameters())
     groups = []

@@ -30,7 +30,8 @@ def network_for(
     start: where `weights` means a registered version, the folder with its weights and card. What it knows of these
     concepts is kept by their names, in whatever order; concepts that it does not know are added to its heads.
     Of a file, what fits by name and shape is taken, so that other concepts can be learned from there.
-    Raises Fault when the file cannot be read or nothing in it fits, and when the version is of another template.
+    Raises Fault when the file cannot be read, nothing in it fits or its backbone has other shapes, and when the
+    version is of another template.
     """
     torch.manual_seed(parameters.seed)  # what is drawn at the start depends on the seed alone
     weights = parameters.weights
@@ -42,7 +43,7 @@ def network_for(
     elif is_version(weights):
         raise Fault(f"weights: {weights} is neither a .safetensors file nor the folder of a version")
     elif weights not in NAMED:
-        _take(network, Path(weights), parameters.template)
+        _take(network, Path(weights), parameters)
     return network.to(memory_format=torch.channels_last)
 
 
@@ -64,11 +65,7 @@ def _carry_on(network: nn.Module, start: Path, parameters: NetworkParameters, co
             f"Set {'template' if own == parameters.template else 'backbone'}: {theirs}, or start from other weights."
         )
     stored = _read(start / "weights.safetensors")
-    if odd := _misfits(network, stored):
-        raise Fault(
-            f"weights: {parameters.weights} was trained at {card.image_size} pixels, and its {odd[0]} does not fit at "
-            f"{parameters.image_size}. Set image_size: {card.image_size}, or start from other weights."
-        )
+    _check_backbone(network, stored, parameters, f", trained at {card.image_size} pixels,")
     layout: Any = getattr(network, "concept_rows", {})
     taken = carried_over(network.state_dict(), concepts, stored, card.concepts, layout)
     if not taken:
@@ -76,15 +73,26 @@ def _carry_on(network: nn.Module, start: Path, parameters: NetworkParameters, co
     network.load_state_dict(taken, strict=False)
 
 
-def _misfits(network: nn.Module, stored: dict[str, Tensor]) -> list[str]:
-    """What of the backbone has another shape: place codes and small stems go with the size of the pictures."""
-    own, trunk = network.state_dict(), f"{network.trunk}."
-    return [name for name, x in stored.items() if name.startswith(trunk) and own.get(name, x).shape != x.shape]
+def _check_backbone(network: nn.Module, stored: dict[str, Tensor], given: NetworkParameters, how: str = "") -> None:
+    """Raises Fault where its shapes are others: position embeddings and small stems go with the size of the pictures.
+
+    Left as they are drawn they would spoil all that is taken.
+    """
+    own = network.state_dict()
+    for name, x in stored.items():
+        if name.startswith(f"{network.trunk}.") and own.get(name, x).shape != x.shape:
+            raise Fault(
+                f"weights: {given.weights}{how} has a {name} of {tuple(x.shape)}, and {given.architecture} at "
+                f"{given.image_size} pixels has one of {tuple(own[name].shape)}. "
+                "Set the template and the image_size that these weights were trained with, or start from others."
+            )
 
 
-def _take(network: nn.Module, path: Path, template: str) -> None:
-    if not networks.copy_fitting(network, _read(path)):
-        raise Fault(f"weights: nothing in {path} fits {template}. Is it a file of another template?")
+def _take(network: nn.Module, path: Path, given: NetworkParameters) -> None:
+    stored = _read(path)
+    _check_backbone(network, stored, given)
+    if not networks.copy_fitting(network, stored):
+        raise Fault(f"weights: nothing in {path} fits {given.template}. Is it a file of another template?")
 
 
 def _read(path: Path) -> dict[str, Tensor]:

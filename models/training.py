@@ -75,8 +75,8 @@ def fit(
         if "more than 1 value per channel" not in str(error):
             raise
         raise Fault(
-            f"batch_size: the batch-norm of {parameters.template} needs two pictures a step at "
-            f"{parameters.image_size} pixels, and got one. Set batch_size: 2 or more, or a larger image_size."
+            f"batch_size: the batch-norm of {parameters.architecture} needs two pictures a step in each process, and "
+            f"got one. Set batch_size: {2 * trainer.world_size} or more."
         ) from None
     return history.rows
 

@@ -29,7 +29,7 @@ def cancel(run: str) -> dict[str, Any]:
     Raises Fault for a run whose process is not to be found here, and for a process that does not end.
     """
     with api() as client:
-        found = _outermost(client, find(client, run, under_way=True))
+        found = _outermost(client, find(client, run, going=True))
         if found.state is None or found.state.is_final():
             word = WORDS[found.state_type.value] if found.state_type else "no run"
             return _told(found, word, f"{found.name} has ended already: it is {word}. Nothing was cancelled.")

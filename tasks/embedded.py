@@ -21,7 +21,7 @@ from models.runtime.images import decode
 from models.runtime.predictor import Predictor
 from tasks.artifacts import artifacts
 from tasks.charts import plot_silhouettes
-from tasks.data.annotations import Annotation
+from tasks.data.annotations import Annotation, distinct
 from tasks.data.dataset import Dataset
 from tasks.data.narrowing import only
 from tasks.embeddings import embedder_of, embeddings, grid_of
@@ -44,7 +44,10 @@ def learn_on_embeddings(
     dataset = only(dataset, parameters.concepts)
     version = embedder_of(parameters.embedder)
     annotations = learned_from(dataset, parameters.splits)
-    how = parameters.mirrored, grid_of(version, getattr(parameters, "grid", 1))
+    grid = grid_of(version, getattr(parameters, "grid", 1), len(annotations))
+    if grid > 1:
+        say(f"a vector holds {grid} × {grid} places of a picture")
+    how = parameters.mirrored, grid
     vectors = embeddings(version, dataset, annotations, *how)
     inside = Predictor.load(artifacts(version))
     again = inside.embed([decode(dataset.path(entry)) for entry in annotations[:PROBES]], *how)
@@ -65,8 +68,7 @@ def learn_on_embeddings(
 
 def learned_from(dataset: Dataset, splits: str) -> list[Annotation]:
     """The pictures of these splits (`train`, `train+val`), of bytewise twins the first."""
-    entries = [entry for split in splits.split("+") for entry in dataset.split(split)]
-    return list({entry.sha256: entry for entry in reversed(entries)}.values())[::-1]
+    return distinct([entry for split in splits.split("+") for entry in dataset.split(split)])
 
 
 def _fill(network: nn.Module, embedder: nn.Module, state: dict[str, torch.Tensor]) -> None:

@@ -22,7 +22,8 @@ from tasks.registry import Version, resolve
 from tasks.workspace import state
 
 CHUNK = 1024  # pictures whose vectors are written at a time: at most so many are computed twice after a kill
-LONGEST = 8192  # numbers a vector that is not asked for may have: 10,000 pictures are then 330 MB
+LONGEST = 8192  # numbers a vector may have when its grid is not asked for
+MOST = 2**28  # numbers all vectors together may then have: 1 GB
 GIVE = ("visual-embedder", "visual-classifier")
 
 
@@ -57,19 +58,27 @@ def embeddings(
     return np.stack([known[entry.sha256] for entry in annotations])
 
 
-def grid_of(version: Version, wanted: int) -> int:
-    """Places a side: as many as are wanted; of 0, as many as leave a vector short enough, and 3 at most.
+def grid_of(version: Version, wanted: int, pictures: int) -> int:
+    """Places a side: as many as are wanted; of 0, as many as leave the vectors of so many pictures short, 3 at most.
 
-    Measured on `clothing` (docs/benchmarks.md): with 3 a linear head is right .08 more often than with 1, with ten
-    pictures a concept too.  Raises Fault where they are wanted of a network without places.
+    Measured on `clothing` (docs/benchmarks.md): with 3 a linear head is right .06 to .12 more often than with 1, with
+    ten pictures a concept too.  Raises Fault where more are wanted than the version tells apart.
     """
-    ready = predictor(version)
-    if not getattr(ready, "has_places", False):  # nor has one that was registered before there were any
-        if wanted > 1:
-            raise Fault(f"grid: {version} makes a vector of a whole picture alone. Set grid: 1, or leave it out.")
+    if wanted == 1:
         return 1
+    ready = predictor(version)
+    finest = getattr(ready, "finest_grid", 1)  # the code of older versions knows no grid
+    if wanted > finest:
+        older = "" if hasattr(ready, "finest_grid") else " It was registered before models told places apart."
+        raise Fault(
+            f"grid: {version} tells {finest} × {finest} places of a picture apart at {ready.card.image_size} pixels, "
+            f"got {wanted}.{older} Set grid: {finest}, or 0 to have it picked."
+        )
+    if wanted or finest == 1:
+        return wanted or 1
     size: Any = ready.network.head.in_features  # type: ignore[union-attr]
-    return wanted or max(side for side in (1, 2, 3) if side == 1 or size * side**2 <= LONGEST)
+    longest = min(LONGEST, MOST // max(1, pictures))
+    return max(side for side in range(1, 1 + min(3, finest)) if side == 1 or size * side**2 <= longest)
 
 
 def _computed(version: Version, dataset: Dataset, missing: Sequence[Annotation], mirrored: bool, grid: int):

@@ -135,16 +135,16 @@ def api() -> SyncPrefectClient:
 
 
 def _newest(
-    client: SyncPrefectClient, limit: int, name: str = "", subflows: bool = True, under_way: bool = False
+    client: SyncPrefectClient, limit: int, name: str = "", subflows: bool = True, going: bool = False
 ) -> list[FlowRun]:
-    """Those that began or should have: the nights that are planned ahead are no news."""
+    """Those that began or should have (the nights planned ahead are no news); going: and have not ended."""
     from prefect.client.schemas import filters
     from prefect.client.schemas.objects import TERMINAL_STATES, StateType
     from prefect.client.schemas.sorting import FlowRunSort
 
-    going = [state for state in StateType if state not in TERMINAL_STATES]
+    alive = [state for state in StateType if state not in TERMINAL_STATES]
     wanted = filters.FlowRunFilter(
-        state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=going)) if under_way else None,
+        state=filters.FlowRunFilterState(type=filters.FlowRunFilterStateType(any_=alive)) if going else None,
         expected_start_time=filters.FlowRunFilterExpectedStartTime(before_=datetime.now(UTC)),
         name=filters.FlowRunFilterName(any_=[name]) if name else None,
         parent_task_run_id=None if subflows else filters.FlowRunFilterParentTaskRunId(is_null_=True),
@@ -152,10 +152,10 @@ def _newest(
     return client.read_flow_runs(flow_run_filter=wanted, sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=limit)
 
 
-def find(client: SyncPrefectClient, run: str, under_way: bool = False) -> FlowRun:
+def find(client: SyncPrefectClient, run: str, going: bool = False) -> FlowRun:
     """The run of that id, start of an id, or name; see `run_logs`. Raises Fault with the newest runs' names.
 
-    under_way: of several runs with one name, one that has not ended comes before those that have.
+    going: of several runs with one name, one that has not ended comes before those that have.
     """
     from prefect.exceptions import ObjectNotFound
 
@@ -163,8 +163,8 @@ def find(client: SyncPrefectClient, run: str, under_way: bool = False) -> FlowRu
         return client.read_flow_run(UUID(run))
     except (ValueError, ObjectNotFound):  # no id, or nobody's
         pass
-    for ahead in [True, False] if under_way else [False]:
-        if named := _newest(client, 1, run, subflows=bool(run), under_way=ahead):
+    for first in [True, False] if going else [False]:
+        if named := _newest(client, 1, run, subflows=bool(run), going=first):
             return named[0]
     newest = _newest(client, PAGE)
     for found in newest:

@@ -20,7 +20,7 @@ from models.runtime.faults import Fault
 from tasks.artifacts import artifacts
 from tasks.data.dataset import Dataset
 from tasks.distributed import Machines, learn_together
-from tasks.embeddings import embedder_of
+from tasks.embeddings import embedder_of, grid_of
 from tasks.estimate import estimate
 from tasks.files import alone_at, write
 from tasks.learnable import check_learnable, unseen
@@ -55,7 +55,8 @@ class Checkpoint(BaseModel):
 def plan_training(dataset: PinnedDataset, parameters: Parameters, name: str = "", app: str = "") -> TrainingPlan:
     """The plan to train on a dataset. Raises Fault when it cannot be trained on so, or for a bad name."""
     if isinstance(parameters, EmbeddingParameters):
-        embedder_of(parameters.embedder)
+        version = embedder_of(parameters.embedder)
+        grid_of(version, getattr(parameters, "grid", 1) or 1, 0)  # a wanted one is refused here, before a run begins
     given, named = resolved(parameters)
     plan = TrainingPlan(
         name=check_name(name or default_name(dataset.name, template(parameters.template).type)),

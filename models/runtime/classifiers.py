@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
@@ -42,7 +43,7 @@ class Classifier(nn.Module):
 
 
 def _pool(network: nn.Module) -> str:
-    """The name of what averages a classifier's last map into its vector; empty where there is none, or more follows."""
+    """The name of the pooling layer whose means are a classifier's vector; empty without one, or if a layer follows."""
     if not isinstance(network, Classifier):
         return ""
     layers = [
@@ -54,24 +55,34 @@ def _pool(network: nn.Module) -> str:
     return name if isinstance(last, nn.AdaptiveAvgPool2d) and last.output_size in (1, (1, 1)) else ""
 
 
-def has_places(network: nn.Module) -> bool:
-    """Whether `at_places` can be had of it: a classifier that averages a map, as most convolutional ones do."""
-    return bool(_pool(network))
+@torch.no_grad()
+def finest_grid(network: nn.Module, image_size: int) -> int:
+    """The most places a side that `at_places` can tell apart: the side of the last map, where a classifier averages it.
+
+    1 where a vector is not the mean of a map by a pooling layer of its own.  network: in evaluation mode.
+    """
+    if not (pool := _pool(network)):
+        return 1
+    sides: list[int] = []
+    hook = network.get_submodule(pool).register_forward_pre_hook(lambda _, maps: sides.append(maps[0].shape[-1]))
+    network(next(network.parameters()).new_zeros(1, 3, image_size, image_size))
+    hook.remove()
+    return sides[0]
 
 
 def at_places(network: nn.Module, grid: int) -> nn.Module:
-    """The same network, its tensors shared, whose vectors are those of grid × grid places, one behind the other.
+    """The same network, its tensors shared, whose vectors (N, D × grid²) hold of each channel grid × grid places.
 
     So that what is where counts (spatial pyramid, Lazebnik 2006; here its finest level alone).
-    grid 1: the network itself.  Raises ValueError where it has no places.
+    grid 1: the network itself.  Raises ValueError where it has no places (`finest_grid` is 1).
     """
     if grid == 1:
         return network
-    if not has_places(network):
+    if not (pool := _pool(network)):
         raise ValueError(f"a {type(network).__name__} has no places")
     shared: dict[int, Any] = {id(x): x for x in (*network.parameters(), *network.buffers())}
     again = copy.deepcopy(network, shared)
-    again.set_submodule(_pool(network), nn.AdaptiveAvgPool2d(grid))
+    again.set_submodule(pool, nn.AdaptiveAvgPool2d(grid))
     return again
 
 
@@ -122,7 +133,7 @@ def _behead(network: nn.Module) -> int:
 def at_size(name: str, state: dict[str, Tensor], image_size: int) -> dict[str, Tensor]:
     """torchvision's weights as its network of that name wants them for pictures of that side.
 
-    A vision transformer's place codes are interpolated to the new grid of patches (Dosovitskiy 2020, §3.2).
+    A vision transformer's position embeddings are interpolated to the new grid of patches (Dosovitskiy 2020, §3.2).
     """
     if not name.startswith("vit_"):
         return state

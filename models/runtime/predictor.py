@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from . import networks
 from .card import Card
-from .classifiers import at_places, has_places
+from .classifiers import at_places, finest_grid
 from .faults import Fault
 from .heads import embedded
 from .images import decode, to_rgb
@@ -32,6 +32,7 @@ class Predictor:
         self.card = card
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self._at_places = {1: self.network}
 
     @classmethod
     def load(cls, folder: Path, device: str = "") -> Predictor:
@@ -80,21 +81,24 @@ class Predictor:
         return answers
 
     @property
-    def has_places(self) -> bool:
-        """Whether `embed` can give the vectors of a grid of places."""
-        return has_places(self.network)
+    def finest_grid(self) -> int:
+        """The largest `grid` that tells `embed` more than a smaller one; 1: it knows whole pictures alone."""
+        return finest_grid(self.network, self.card.image_size)
 
     @torch.inference_mode()
     def embed(self, images: Sequence[Image.Image], mirrored: bool = False, grid: int = 1) -> np.ndarray:
         """(N, D × grid²) float32: the vectors in front of the network's last layer, an embedder's own answers.
 
         mirrored: each the mean of a picture's own and its mirror image's.
-        grid: more than 1: the vectors of grid × grid places of the picture, one behind the other (`has_places`).
-        Raises Fault for a network that makes no vector of a whole picture (a detector's).
+        grid: more than 1: of each of the D numbers grid × grid means, row by row, one for each place in the picture.
+        Raises Fault for a network that makes no vector of a whole picture (a detector's), ValueError for a grid
+        where `finest_grid` is 1.
         """
         if not hasattr(self.network, "embed"):
             raise Fault(f"a {self.card.type} makes no embeddings. Name a visual-embedder or a visual-classifier.")
-        network = at_places(self.network, grid)
+        if grid not in self._at_places:
+            self._at_places[grid] = at_places(self.network, grid)
+        network = self._at_places[grid]
         rows: list = [None] * len(images)
         for group, batch, _ in self._batches(images):
             for i, vector in zip(group, embedded(network, batch, mirrored).cpu().numpy(), strict=True):

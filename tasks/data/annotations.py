@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, fields
 from itertools import chain
 from reprlib import repr as brief
@@ -68,6 +68,14 @@ class Annotation:
         for name in ("concepts", "areas", "box_concepts", "crowd", "difficult"):
             row[name] = tuple(row[name])
         return cls(**row)
+
+
+def distinct(entries: Iterable[Annotation]) -> list[Annotation]:
+    """Of images with the same bytes the first, in the order given."""
+    found: dict[str, Annotation] = {}
+    for entry in entries:
+        found.setdefault(entry.sha256, entry)
+    return list(found.values())
 
 
 def sound(value: object, levels: int = 50) -> bool:

@@ -21,7 +21,7 @@ from models.runtime.images import decode
 from models.runtime.networks import normalisation
 from models.runtime.transform import fit, stack
 from tasks.data import dataset as data
-from tasks.data.annotations import Annotation
+from tasks.data.annotations import Annotation, distinct
 from tasks.data.cache import Decoded
 from tasks.data.sampling import Order, Rounds, picture_weights
 
@@ -41,6 +41,8 @@ class Pictures(Dataset):
     ) -> None:
         self.dataset = dataset
         self.annotations = entries(dataset, splits)
+        if type == "visual-embedder" and not vary:  # to find a picture's copy is no merit (tasks.metrics.retrieval)
+            self.annotations = distinct(self.annotations)
         self.type, self.size, self.seed = type, parameters.image_size, parameters.seed
         self.labels = {name: i for i, name in enumerate(dataset.concepts)}
         task = "detection" if type == "visual-detector" else "classification"

@@ -25,7 +25,7 @@ class RetrievalReport:
     """What was measured of an embedder on a set of images. Fractions 0–1; nan is undefined.
 
     Each image is asked for the nearest of all others, by cosine; one is right that shares a concept with it.
-    Images of the same bytes are not among each other's others: to find a copy is no merit.
+    Of images with the same bytes the first alone takes part: to find a copy is no merit.
     concepts: those the images have, sorted.  summary: recall_1, recall_5, recall_10 (a right one among so many),
     map_r (MAP@R, Musgrave 2020) and counts; recall_1 has an interval, `…_low` and `…_high`.
     per_concept: one row a concept.  recalls: (CURVE,) float64, recall at 1 to CURVE.
@@ -73,37 +73,35 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
     actual = np.array([[name in entry.concepts for name in names] for entry in annotations], bool)
     actual = actual.reshape(len(annotations), len(names))
     labelled = np.flatnonzero(actual.any(axis=1))
-    alone = [name for name, count in zip(names, actual.sum(axis=0), strict=True) if count == 1]
-    _, content = np.unique([annotations[int(i)].sha256 for i in labelled], return_inverse=True)
-    hits, nearest, right, precision = _ranked(vectors[labelled], actual[labelled], content)
+    first = {annotations[i].sha256: i for i in labelled[::-1]}
+    gallery = np.sort(np.fromiter(first.values(), np.int64))
+    alone = [name for name, count in zip(names, actual[gallery].sum(axis=0), strict=True) if count == 1]
+    hits, nearest, right, precision = _ranked(vectors[gallery], actual[gallery])
     asked = ~np.isnan(precision)
     if not asked.any():
         raise Fault(
-            f"there is nothing to recall: no two of the {len(annotations)} images share a concept. "
-            "Measure on a split with two or more images of some concept."
+            f"there is nothing to recall: no two of the {len(annotations)} images share a concept and are no copies of "
+            "each other. Measure on a split with two or more images of some concept."
         )
-    where = np.where(nearest >= 0, labelled[nearest], -1)
+    where = np.where(nearest >= 0, gallery[nearest], -1)
     hits, precision = hits[asked], precision[asked]
     return RetrievalReport(
         concepts=names,
-        summary=_summary(hits, precision, len(labelled)),
-        per_concept=tuple(_row(name, actual[labelled[asked], i], hits, precision) for i, name in enumerate(names)),
+        summary=_summary(hits, precision, len(gallery)),
+        per_concept=tuple(_row(name, actual[gallery[asked], i], hits, precision) for i, name in enumerate(names)),
         recalls=hits.mean(axis=0),
-        asked=labelled[asked],
+        asked=gallery[asked],
         nearest=where[asked],
         right=right[asked],
         precision=precision,
         images=int(asked.sum()),
-        notes=_notes(alone, names, len(annotations) - len(labelled), len(content) - len(set(content))),
+        notes=_notes(alone, names, len(annotations) - len(labelled), len(labelled) - len(gallery)),
     )
 
 
-def _ranked(vectors: Array, actual: Array, content: Array) -> tuple[Array, Array, Array, Array]:
+def _ranked(vectors: Array, actual: Array) -> tuple[Array, Array, Array, Array]:
     """Of each image: whether a right one is among the nearest 1 to CURVE (N, CURVE), the SHOWN nearest and whether
-    they are right, and the average precision at R, nan where no other image is right.
-
-    content: (N,) int64, the same for images of the same bytes.
-    """
+    they are right, and the average precision at R, nan where no other image is right."""
     count = len(vectors)
     hits, precision = np.zeros((count, CURVE), bool), np.full(count, math.nan)
     nearest, right = np.full((count, SHOWN), -1), np.zeros((count, SHOWN), bool)
@@ -112,17 +110,15 @@ def _ranked(vectors: Array, actual: Array, content: Array) -> tuple[Array, Array
     for start in range(0, count, block):
         rows = np.arange(start, min(start + block, count))
         similar = vectors[rows] @ vectors.T
-        same = content[rows, None] == content  # itself, and its copies: they come last and are never right
-        similar[same] = -np.inf
+        similar[rows - start, rows] = -np.inf  # itself: it comes last, and is left out
         order = np.argsort(-similar, axis=1, kind="stable")[:, : count - 1]
-        good = np.take_along_axis((labels[rows] @ labels.T > 0) & ~same, order, axis=1)
+        good = np.take_along_axis(labels[rows] @ labels.T > 0, order, axis=1)
         precision[rows] = _precision_at_r(good)
         first = min(CURVE, count - 1)
         hits[rows, :first] = np.logical_or.accumulate(good[:, :first], axis=1)
         hits[rows, first:] = hits[rows, first - 1 : first] if first else False
         shown = min(SHOWN, count - 1)
-        ahead = order[:, :shown]
-        nearest[rows, :shown] = np.where(np.take_along_axis(same, ahead, axis=1), -1, ahead)
+        nearest[rows, :shown] = order[:, :shown]
         right[rows, :shown] = good[:, :shown]
     return hits, nearest, right, precision
 
@@ -168,7 +164,7 @@ def _notes(alone: Sequence[str], names: Sequence[str], unlabelled: int, copies: 
     if len(names) == 1:
         notes.append(f"every image has {names[0]!r}: whatever is nearest is right, and the numbers say nothing")
     if copies:
-        notes.append(f"{copies} images have the bytes of another one: a copy counts as neither near nor right")
+        notes.append(f"{copies} images are copies, byte for byte, of others and are left out")
     if unlabelled:
         notes.append(f"{unlabelled} images have no concept and are left out")
     return tuple(notes)

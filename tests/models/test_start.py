@@ -133,9 +133,19 @@ def test_a_version_of_another_template(tmp_path):
 def test_a_version_of_another_image_size_whose_backbone_does_not_fit(tmp_path, template, part):
     start = version(tmp_path, ClassifierParameters(template=template, image_size=64), FIVE)
     larger = ClassifierParameters(template=template, image_size=224, weights="roofs/1")
-    wanted = rf"weights: roofs/1 was trained at 64 pixels, and its backbone\.\S*{part}\S* does not fit at 224\."
+    wanted = rf"weights: roofs/1, trained at 64 pixels, has a backbone\.\S*{part}\S* of \(.*\), and {template} at 224 "
     with pytest.raises(Fault, match=wanted):
         network_for(larger, FIVE, start=start)
+    of_a_file = larger.model_copy(update={"weights": str(start / "weights.safetensors")})
+    with pytest.raises(Fault, match=rf"weights: .*weights\.safetensors has a backbone\.\S*{part}\S* of \(.*224 pixels"):
+        network_for(of_a_file, FIVE)
+
+
+def test_a_version_of_another_image_size_that_fits(tmp_path):
+    start = version(tmp_path, ClassifierParameters(template="resnet18", image_size=128, seed=1), FIVE)
+    larger = ClassifierParameters(template="resnet18", image_size=224, weights="roofs/1")
+    known = network_for(ClassifierParameters(template="resnet18", image_size=128, seed=1), FIVE)
+    assert torch.equal(network_for(larger, FIVE, start=start).backbone.conv1.weight, known.backbone.conv1.weight)
 
 
 def test_a_version_that_is_broken(tmp_path):

@@ -64,6 +64,15 @@ class Heard(list):
             self.others = subprocess.Popen(command, cwd=Path(__file__).parents[2], **quiet)
 
 
+@pytest.fixture
+def heard():
+    heard = Heard()
+    yield heard
+    if heard.others:
+        heard.others.kill()
+        heard.others.wait()
+
+
 def free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -71,10 +80,12 @@ def free_port() -> int:
 
 
 @pytest.mark.parametrize("nodes", [1, 2])
-def test_two_processes_learn_what_one_learns_on_one_machine_or_two(tmp_path, dataset, monkeypatch, started, nodes):
+def test_two_processes_learn_what_one_learns_on_one_machine_or_two(
+    tmp_path, dataset, monkeypatch, started, heard, nodes
+):
     monkeypatch.setitem(networks.BUILDERS, "resnet_light", tiny)
     alone, monitored = learn(dataset, given(), tmp_path / "alone")
-    heard, seen = Heard(), []
+    seen = []
     machines = Machines(devices=2 // nodes, nodes=nodes, meet=f"127.0.0.1:{free_port()}", minutes=8)
     rows, named = learn_together(
         dataset, given(), tmp_path / "all of them", machines, False, heard.append, seen.append, module="tests.together"

@@ -51,23 +51,60 @@ def test_mirrored_vectors_are_others_and_kept_apart(tmp_path, counted):
     assert counted == [4, 4]
 
 
-def test_vectors_of_places_are_kept_apart_and_as_many_as_leave_them_short(tmp_path, counted, monkeypatch):
+def test_vectors_of_places_are_the_networks_own_and_kept_apart(tmp_path, counted):
     shapes = pinned(tmp_path / "shapes")
-    version, opened = registered(planned(shapes)), shapes.open()
+    version, opened = registered(planned(shapes, image_size=96)), shapes.open()
     entries = opened.annotations[:4]
-    whole, places = (embeddings(version, opened, entries, grid=grid) for grid in (1, 2))
-    assert places.shape == (4, 4 * whole.shape[1]) and counted == [4, 4]
-    assert (grid_of(version, 0), grid_of(version, 5), grid_of(version, 1)) == (3, 5, 1)
-    monkeypatch.setattr(room, "LONGEST", 4 * whole.shape[1])
-    assert grid_of(version, 0) == 2
+    pictures = [Image.open(opened.path(entry)).convert("RGB") for entry in entries]
+    for how in [(False, 2), (True, 2), (True, 3)]:
+        found = embeddings(version, opened, entries, *how)
+        assert np.allclose(found, predictor(version).embed(pictures, *how), atol=1e-5)
+        assert found.shape == (4, 192 * how[1] ** 2)
+    assert counted == [4, 4, 4]
+
+
+def test_a_grid_is_as_fine_as_the_network_tells_apart_and_leaves_vectors_short(tmp_path, monkeypatch):
+    shapes = pinned(tmp_path / "shapes")
+    version = registered(planned(shapes, image_size=128))  # its last map is 4 × 4
+    assert [grid_of(version, wanted, 100) for wanted in (0, 1, 4)] == [3, 1, 4]
+    with pytest.raises(Fault, match=rf"grid: {version} tells 4 × 4 places .* at 128 pixels, got 5\. Set grid: 4, or 0"):
+        grid_of(version, 5, 100)
+    assert grid_of(version, 0, room.MOST // (4 * 192)) == 2
+    monkeypatch.setattr(room, "LONGEST", 4 * 192)
+    assert grid_of(version, 0, 100) == 2
+    assert grid_of(registered(planned(shapes, image_size=32)), 0, 100) == 1  # one cell: nine copies would say no more
+
+
+class Older:
+    """A predictor of a version registered before models knew a grid."""
+
+    def __init__(self, ready: Predictor) -> None:
+        self.card, self.ready = ready.card, ready
+
+    def embed(self, pictures, mirrored=False):
+        return self.ready.embed(pictures, mirrored)
+
+
+Older.__module__ = Predictor.__module__
+
+
+def test_an_older_version_embeds_whole_pictures(tmp_path, monkeypatch):
+    shapes = pinned(tmp_path / "shapes")
+    version, opened = registered(planned(shapes, image_size=128)), shapes.open()
+    older = Older(Predictor.load(artifacts(version)))
+    monkeypatch.setattr(room, "predictor", lambda _: older)
+    assert grid_of(version, 0, 100) == 1
+    assert embeddings(version, opened, opened.annotations[:2], True, 1).shape == (2, 192)
+    with pytest.raises(Fault, match=r"got 2\. It was registered before models told places apart\. Set grid: 1, or 0"):
+        grid_of(version, 2, 100)
 
 
 def test_a_network_without_places_has_whole_pictures_alone(tmp_path):
     shapes = pinned(tmp_path / "shapes")
     version = registered(planned(shapes, template="angular_margin", image_size=32, epochs=1))
-    assert grid_of(version, 0) == grid_of(version, 1) == 1
-    with pytest.raises(Fault, match=rf"grid: {version} makes a vector of a whole picture alone\. Set grid: 1"):
-        grid_of(version, 2)
+    assert grid_of(version, 0, 100) == grid_of(version, 1, 100) == 1
+    with pytest.raises(Fault, match=rf"grid: {version} tells 1 × 1 places .*, got 2\. Set grid: 1, or 0"):
+        grid_of(version, 2, 100)
 
 
 def test_a_damaged_file_is_computed_again(tmp_path, counted):

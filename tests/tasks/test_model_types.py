@@ -210,6 +210,8 @@ def test_only_what_makes_vectors_is_learned_from(ready):
         planned_on(ready.shapes, "", "linear")
     with pytest.raises(Fault, match=r"is a clusterer\. Vectors are made by a visual-embedder or a visual-classifier"):
         planned_on(ready.shapes, ready.kmeans, "linear")
+    with pytest.raises(Fault, match=rf"grid: {ready.classifier} tells 1 × 1 places .*, got 3\. Set grid: 1, or 0"):
+        planned_on(ready.shapes, ready.classifier, "linear", grid=3)
 
 
 def test_a_split_that_an_embedder_cannot_be_measured_on_is_told(ready, tmp_path):

@@ -16,7 +16,7 @@ from tasks.rebuild import Rebuilt, plan_of, rebuild
 from tasks.register import register
 from tasks.registry import client, note, resolve
 from tasks.train import train
-from tests.registered import learned, pinned, planned, planned_on
+from tests.registered import learned, pinned, planned, planned_on, registered
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,9 @@ def test_what_is_not_as_it_was_is_told(there, monkeypatch):
 
 
 def test_a_head_on_another_versions_vectors_is_rebuilt_too(there):
-    head = learned(planned_on(pin("shapes"), there.version, "linear"))
+    below = registered(planned(pin("shapes"), "finer", image_size=96))  # its vectors are of places
+    head = learned(planned_on(pin("shapes"), below, "linear"))
+    assert card(head).network["grid"] == 3
     found = rebuild.fn(head)
     assert found.model == str(head) and found.same and found.differences == []
 

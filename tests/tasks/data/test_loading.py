@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.parameters import ClassifierParameters, DetectorParameters
+from models.parameters import ClassifierParameters, DetectorParameters, EmbedderParameters
 from models.runtime.faults import Fault
 from models.runtime.images import decode
 from models.runtime.networks import normalisation
@@ -107,6 +107,23 @@ def test_training_sees_the_picture_as_prediction_does(dataset):
     type = DETECTOR if dataset.task == "detection" else CLASSIFIER
     seen = fit(decode(dataset.path(dataset.split("train")[2])), type, loaded.size)
     assert torch.equal(loaded[0, 2][0], seen)
+
+
+@pytest.mark.parametrize(("epochs", "free", "mosaic"), [(60, 10, 50), (4, 10, 2), (1, 10, 1), (4, 0, 4)])
+def test_the_last_epochs_see_no_mosaic_and_half_of_few_do(wide, epochs, free, mosaic):
+    loaded = pictures(wide, vary=True, mosaic=1.0, epochs=epochs, mosaic_free_epochs=free, augmentation="none")
+    shapes = [loaded[epoch, 0][0].shape for epoch in range(epochs)]
+    assert shapes == [(3, 64, 64)] * mosaic + [(3, 32, 64)] * (epochs - mosaic)
+
+
+def test_an_embedder_is_measured_without_copies_and_learns_from_them(tmp_path):
+    drawn = shapes(tmp_path / "shapes", val=4)
+    val = drawn.split("val")
+    twins = tuple(replace(each, sha256=val[0].sha256) if each == val[2] else each for each in drawn.annotations)
+    given = EmbedderParameters(template="angular_margin", backbone="resnet_light", image_size=32)
+    for vary, seen in [(False, [val[0], val[1], val[3]]), (True, val)]:
+        loaded = Pictures(replace(drawn, annotations=twins), "val", "visual-embedder", given, vary)
+        assert [each.image for each in loaded.annotations] == [each.image for each in seen]
 
 
 def test_pictures_are_decoded_once_where_memory_allows(dataset):

@@ -27,7 +27,7 @@ def plainly(annotations, vectors):
     """(recall@1, @5, @10, MAP@R), counted one image at a time."""
     rows = []
     for i, one in enumerate(annotations):
-        others = [j for j in range(len(vectors)) if annotations[j].sha256 != one.sha256]
+        others = [j for j in range(len(vectors)) if j != i]
         others.sort(key=lambda j: (-float(vectors[i] @ vectors[j]), j))
         good = [bool(set(one.concepts) & set(annotations[j].concepts)) for j in others]
         r = sum(good)
@@ -63,14 +63,29 @@ def test_who_is_nearest_and_whether_it_is_right():
     assert report.right[0].tolist() == [False, True, False, False, False]
 
 
-def test_copies_of_a_picture_are_not_among_its_others():
-    entries = images(("a",), ("a",), ("b",), ("a",))
-    entries[1] = dataclasses.replace(entries[1], sha256=entries[0].sha256)
+def copied(entries: list[Annotation], copy: int, of: int) -> list[Annotation]:
+    return [*entries[:copy], dataclasses.replace(entries[copy], sha256=entries[of].sha256), *entries[copy + 1 :]]
+
+
+def test_copies_of_a_picture_take_no_part():
+    entries = copied(images(("a",), ("a",), ("b",), ("a",)), 1, of=0)
     report = retrieval(entries, unit([[1, 0], [1, 0], [1, 0.1], [1, 0.2]]))
+    assert report.asked.tolist() == [0, 3] and report.summary["gallery"] == 3
     assert report.nearest[0].tolist() == [2, 3, -1, -1, -1] and report.right[0].tolist() == [False, True, *[False] * 3]
     found = [report.summary[name] for name in ("recall_1", "recall_5", "recall_10", "map_r")]
-    assert found == pytest.approx(plainly(entries, unit([[1, 0], [1, 0], [1, 0.1], [1, 0.2]])))
-    assert report.notes[-1].startswith("1 images have the bytes of another one")
+    assert found == pytest.approx(plainly([entries[0], *entries[2:]], unit([[1, 0], [1, 0.1], [1, 0.2]])))
+    assert report.notes == (
+        "a single image has 'b': no other can be near it for that",
+        "1 images are copies, byte for byte, of others and are left out",
+    )
+
+
+def test_a_concept_that_copies_alone_share_cannot_be_recalled():
+    entries = copied(images(("a",), ("a",), ("b",), ("b",)), 1, of=0)
+    report = retrieval(entries, unit(np.eye(4)))
+    assert report.notes[0] == "a single image has 'a': no other can be near it for that"
+    with pytest.raises(Fault, match="no two of the 2 images share a concept and are no copies of each other"):
+        retrieval(entries[:2], unit(np.eye(2)))
 
 
 def test_what_cannot_be_recalled_is_left_out_and_told():
