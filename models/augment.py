@@ -19,21 +19,28 @@ from models.runtime.faults import Fault, choices
 VISIBLE = 0.3  # of a box must stay in the picture for it to be learnt
 SMALLEST = 2  # pixels a side
 FILL = [124, 116, 104]  # the mean colour, which padding is made of too
+# Of a detector's pictures so many are shown through another window, the others as they are: what is cut by a
+# picture's own edge may be labelled otherwise than what a window cuts (docs/benchmarks.md, "The light detector").
+REFRAMED = 0.5
 
 
 class Reframe(nn.Module):
     """Looks at the picture through another window: nearer or farther, elsewhere, a little wider or narrower.
 
     zoom: (lowest, highest) enlargement, aspect: largest ratio by which width may change against height.
-    The picture keeps its size (H, W). Boxes move with it, are cut at its edges, and go with their labels when
+    share: of the pictures; the others stay as they are.  The picture keeps its size (H, W). Boxes move with it, are cut at its edges, and go with their labels when
     less than VISIBLE of them stays. fill: a colour for what lies outside, or None to continue the edge.
     """
 
-    def __init__(self, zoom: tuple[float, float], aspect: float, fill: list[int] | None = None) -> None:
+    def __init__(
+        self, zoom: tuple[float, float], aspect: float, fill: list[int] | None = None, share: float = 1.0
+    ) -> None:
         super().__init__()
-        self.zoom, self.aspect, self.fill = zoom, aspect, fill
+        self.zoom, self.aspect, self.fill, self.share = zoom, aspect, fill, share
 
     def forward(self, image: Tensor, target: Any = None) -> tuple[Tensor, Any]:
+        if self.share < 1 and float(torch.rand(())) >= self.share:
+            return image, target
         height, width = image.shape[-2:]
         low, high = self.zoom
         draw = torch.rand(4).tolist()
@@ -143,8 +150,8 @@ PRESETS = {
     },
     "detection": {
         "none": list,
-        "light": lambda: [Reframe((0.75, 1.33), 1.2, FILL), Colour(0.3)],
-        "flip": lambda: [Reframe((0.7, 1.4), 1.3, FILL), v2.RandomHorizontalFlip(), Colour(0.3)],
+        "light": lambda: [Reframe((0.75, 1.33), 1.2, FILL, REFRAMED), Colour(0.3)],
+        "flip": lambda: [Reframe((0.7, 1.4), 1.3, FILL, REFRAMED), v2.RandomHorizontalFlip(), Colour(0.3)],
         "strong": lambda: [
             Reframe((0.35, 2.5), 1.6, FILL),
             v2.RandomHorizontalFlip(),
