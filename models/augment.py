@@ -28,8 +28,9 @@ class Reframe(nn.Module):
     """Looks at the picture through another window: nearer or farther, elsewhere, a little wider or narrower.
 
     zoom: (lowest, highest) enlargement, aspect: largest ratio by which width may change against height.
-    share: of the pictures; the others stay as they are.  The picture keeps its size (H, W). Boxes move with it, are cut at its edges, and go with their labels when
+    The picture keeps its size (H, W). Boxes move with it, are cut at its edges, and go with their labels when
     less than VISIBLE of them stays. fill: a colour for what lies outside, or None to continue the edge.
+    share: of the pictures; the others stay as they are.
     """
 
     def __init__(

@@ -70,6 +70,17 @@ def test_boxes_that_leave_the_picture_go_with_their_labels():
     assert lost >= 20
 
 
+@pytest.mark.parametrize(("preset", "whole"), [("light", 0.5), ("flip", 0.5), ("strong", 0)])
+def test_of_a_detectors_pictures_half_are_seen_whole(preset, whole):
+    vary, kept = augmentation(preset, "detection"), 0
+    for seed in range(200):
+        torch.manual_seed(seed)
+        _, after = vary(*scene((50, 40, 60, 50)))
+        boxes = after["boxes"].as_subclass(Tensor)
+        kept += (boxes[:, 2:] - boxes[:, :2]).tolist() == [[10, 10]]
+    assert kept / 200 == pytest.approx(whole, abs=0.1)
+
+
 def test_a_picture_without_boxes_stays_one():
     image, target = scene()
     _, after = augmentation("strong", "detection")(image, target)
