@@ -67,13 +67,15 @@ def grid_of(version: Version, wanted: int, pictures: int) -> int:
     if wanted == 1:
         return 1
     ready = predictor(version)
-    finest = getattr(ready, "finest_grid", 1)  # the code of older versions knows no grid
+    older = "" if hasattr(ready, "finest_grid") else f"{version} was registered before models told places apart. "
+    finest = 1 if older else ready.finest_grid
     if wanted > finest:
-        older = "" if hasattr(ready, "finest_grid") else " It was registered before models told places apart."
         raise Fault(
             f"grid: {version} tells {finest} × {finest} places of a picture apart at {ready.card.image_size} pixels, "
-            f"got {wanted}.{older} Set grid: {finest}, or 0 to have it picked."
+            f"got {wanted}. {older}Set grid: {finest}, or 0 to have it picked."
         )
+    if older:
+        log(f"{older}Whole pictures are learned from; trained again, it gives a grid of places, which teach more.")
     if wanted or finest == 1:
         return wanted or 1
     size: Any = ready.network.head.in_features  # type: ignore[union-attr]

@@ -53,7 +53,7 @@ def test_mirrored_vectors_are_others_and_kept_apart(tmp_path, counted):
 
 def test_vectors_of_places_are_the_networks_own_and_kept_apart(tmp_path, counted):
     shapes = pinned(tmp_path / "shapes")
-    version, opened = registered(planned(shapes, image_size=96)), shapes.open()
+    version, opened = registered(planned(shapes, template="resnet_light", image_size=96)), shapes.open()
     entries = opened.annotations[:4]
     pictures = [Image.open(opened.path(entry)).convert("RGB") for entry in entries]
     for how in [(False, 2), (True, 2), (True, 3)]:
@@ -65,14 +65,16 @@ def test_vectors_of_places_are_the_networks_own_and_kept_apart(tmp_path, counted
 
 def test_a_grid_is_as_fine_as_the_network_tells_apart_and_leaves_vectors_short(tmp_path, monkeypatch):
     shapes = pinned(tmp_path / "shapes")
-    version = registered(planned(shapes, image_size=128))  # its last map is 4 × 4
+    version = registered(planned(shapes, template="resnet_light", image_size=128))  # its last map is 4 × 4
     assert [grid_of(version, wanted, 100) for wanted in (0, 1, 4)] == [3, 1, 4]
     with pytest.raises(Fault, match=rf"grid: {version} tells 4 × 4 places .* at 128 pixels, got 5\. Set grid: 4, or 0"):
         grid_of(version, 5, 100)
     assert grid_of(version, 0, room.MOST // (4 * 192)) == 2
     monkeypatch.setattr(room, "LONGEST", 4 * 192)
     assert grid_of(version, 0, 100) == 2
-    assert grid_of(registered(planned(shapes, image_size=32)), 0, 100) == 1  # one cell: nine copies would say no more
+    assert (
+        grid_of(registered(planned(shapes, template="resnet_light", image_size=32)), 0, 100) == 1
+    )  # one cell: nine copies would say no more
 
 
 class Older:
@@ -90,12 +92,14 @@ Older.__module__ = Predictor.__module__
 
 def test_an_older_version_embeds_whole_pictures(tmp_path, monkeypatch):
     shapes = pinned(tmp_path / "shapes")
-    version, opened = registered(planned(shapes, image_size=128)), shapes.open()
+    version, opened = registered(planned(shapes, template="resnet_light", image_size=128)), shapes.open()
     older = Older(Predictor.load(artifacts(version)))
     monkeypatch.setattr(room, "predictor", lambda _: older)
-    assert grid_of(version, 0, 100) == 1
+    told = []
+    monkeypatch.setattr(room, "log", told.append)
+    assert grid_of(version, 0, 100) == 1 and f"{version} was registered before models told places apart" in told[0]
     assert embeddings(version, opened, opened.annotations[:2], True, 1).shape == (2, 192)
-    with pytest.raises(Fault, match=r"got 2\. It was registered before models told places apart\. Set grid: 1, or 0"):
+    with pytest.raises(Fault, match=rf"got 2\. {version} was registered before .* apart\. Set grid: 1, or 0"):
         grid_of(version, 2, 100)
 
 
