@@ -68,7 +68,7 @@ def learn_on_embeddings(
 
 def learned_from(dataset: Dataset, splits: str) -> list[Annotation]:
     """The pictures of these splits (`train`, `train+val`), of bytewise twins the first."""
-    return distinct([entry for split in splits.split("+") for entry in dataset.split(split)])
+    return distinct(entry for split in splits.split("+") for entry in dataset.split(split))
 
 
 def _fill(network: nn.Module, embedder: nn.Module, state: dict[str, torch.Tensor]) -> None:

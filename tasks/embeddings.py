@@ -75,7 +75,7 @@ def grid_of(version: Version, wanted: int, pictures: int) -> int:
             f"got {wanted}. {older}Set grid: {finest}, or 0 to have it picked."
         )
     if older:
-        log(f"{older}Whole pictures are learned from; trained again, it gives a grid of places, which teach more.")
+        log(f"{older}Whole pictures are learned from; trained again, it may tell places apart, which teach more.")
     if wanted or finest == 1:
         return wanted or 1
     size: Any = ready.network.head.in_features  # type: ignore[union-attr]
