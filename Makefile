@@ -23,7 +23,7 @@ setup: .venv/.ready
 	touch $@
 
 ## make setup    build .venv from requirements.lock
-## make demo     the whole path on handwritten digits, in 5 to 9 minutes (SEED=1 for other pictures)
+## make demo     the whole path on handwritten digits, in 5 to 10 minutes (SEED=1 for other pictures)
 demo: setup
 	$(BIN)/sightline demo --seed $(SEED)
 

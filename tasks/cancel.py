@@ -97,6 +97,9 @@ def _ask_worker(client: SyncPrefectClient, run: FlowRun) -> str:
     until = time.monotonic() + PATIENCE
     while True:
         now = client.read_flow_run(run.id)
+        if now.state is not None and now.state.is_crashed():  # the worker ended its process, and will say so later
+            _mark(client, run)
+            return "cancelled"
         if now.state is None or now.state.is_final() or time.monotonic() > until:
             return WORDS[now.state_type.value] if now.state_type else "cancelling"
         time.sleep(0.5)

@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prefect import flow, get_run_logger
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
 from prefect.logging.handlers import APILogWorker
 from prefect.runtime import flow_run
+from prefect.states import Crashed, Running
 
 from flows.cli import main
 from models.runtime.faults import Fault
@@ -192,3 +196,22 @@ def test_a_run_that_waits_for_the_worker_is_cancelled(said):
     part.with_options(flow_run_name="in the queue")()  # newer, and ended: not the one that is meant
     assert json.loads(said("cancel", "in the queue", "--json"))["status"] == "cancelled"
     assert json.loads(said("status", str(waiting.id), "--json"))["status"] == "cancelled"
+
+
+def test_a_run_whose_process_the_worker_ends_is_cancelled_and_not_crashed(said):
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow(whole), "worked on")
+        working = client.create_flow_run_from_deployment(deployment, name="in its hands")
+        client.set_flow_run_state(working.id, Running(), force=True)
+
+    def end_it() -> None:
+        with get_client(sync_client=True) as worker:
+            while worker.read_flow_run(working.id).state.type != StateType.CANCELLING:
+                time.sleep(0.05)
+            worker.set_flow_run_state(working.id, Crashed(message="aborted by a signal"), force=True)
+
+    with ThreadPoolExecutor() as beside:
+        beside.submit(end_it)
+        assert said("cancel", "in its hands") == "in its hands is cancelled.\n"
+    row = json.loads(said("status", str(working.id), "--json"))
+    assert (row["state"], row["reason"]) == ("Cancelled", "Cancelled by hand.")
