@@ -30,7 +30,7 @@ class EmbeddingClassifierParameters(EmbeddingParameters):
     concepts_mutually_exclusive: bool = True
     """True: one concept a picture (softmax). False: any number of them (sigmoid, one yes-or-no each)."""
     grid: int = Field(0, ge=0, le=7)
-    """Means of grid × grid places of a picture, not one of all, so that what is where counts. 0: 3, fewer if long."""
+    """Means of grid × grid places of a picture, not one of all: what is where counts. 0: up to 3, as vectors allow."""
     l2: float = Field(0.0, ge=0, le=10_000)
     """Of `linear`: the weight of the penalty on large weights. 0: picked by cross-validation."""
     neighbours: int = Field(10, ge=1, le=1000)
