@@ -23,6 +23,7 @@ from tasks.artifacts import artifacts
 from tasks.charts import plot_silhouettes
 from tasks.data.annotations import Annotation, distinct
 from tasks.data.dataset import Dataset
+from tasks.data.loading import entries
 from tasks.data.narrowing import only
 from tasks.embeddings import embedder_of, embeddings, grid_of
 from tasks.files import write
@@ -68,7 +69,7 @@ def learn_on_embeddings(
 
 def learned_from(dataset: Dataset, splits: str) -> list[Annotation]:
     """The pictures of these splits (`train`, `train+val`), of bytewise twins the first."""
-    return distinct(entry for split in splits.split("+") for entry in dataset.split(split))
+    return distinct(entries(dataset, splits))
 
 
 def _fill(network: nn.Module, embedder: nn.Module, state: dict[str, torch.Tensor]) -> None:

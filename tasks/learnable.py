@@ -10,6 +10,7 @@ from models.parameters import NetworkParameters, Parameters
 from models.runtime.faults import Fault, listed
 from tasks.data.annotations import distinct
 from tasks.data.dataset import Dataset
+from tasks.data.loading import entries
 from tasks.data.narrowing import only
 from tasks.kinds import KINDS
 
@@ -32,8 +33,7 @@ def unseen(dataset: Dataset, splits: str) -> list[str]:
 
 def _shown(dataset: Dataset, splits: str) -> Counter[str]:
     """How many images of these splits show each concept; bytewise twins are one."""
-    entries = distinct(entry for split in splits.split("+") for entry in dataset.split(split))
-    shown = (name for entry in entries for name in {*entry.concepts, *entry.box_concepts})
+    shown = (name for entry in distinct(entries(dataset, splits)) for name in {*entry.concepts, *entry.box_concepts})
     return Counter(name for name in shown if name in dataset.concepts)
 
 
