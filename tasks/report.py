@@ -137,14 +137,23 @@ def _content(report: Report, title: str) -> dict[str, Any]:
         "concepts": list(report.concepts),
         "summary": plain(report.summary),
         "per_concept": [plain(row) for row in report.per_concept],
-        **report.details,
+        **{name: _json(value) for name, value in report.details.items()},
         "notes": list(report.notes),
     }
 
 
 def plain(row: Mapping[str, Any]) -> dict[str, Any]:
     """The same with None for nan, which JSON does not know."""
-    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in row.items()}
+    return {key: _json(value) for key, value in row.items()}
+
+
+def _json(value: Any) -> Any:
+    """The same with None for nan, however deep it lies."""
+    if isinstance(value, dict):
+        return {key: _json(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_json(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

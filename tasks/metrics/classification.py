@@ -13,8 +13,8 @@ from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.metrics.calibration import Reliability, reliability
 from tasks.metrics.curves import Curve, curve, rates
-from tasks.metrics.interval import bootstrap
-from tasks.metrics.resampling import of_scores
+from tasks.metrics.interval import Redrawn, bootstrap, bounds
+from tasks.metrics.scores import mean_scores, recalls, redrawn, summary
 
 Array = np.ndarray
 
@@ -24,24 +24,33 @@ class ClassificationReport:
     """What was measured of a classifier on a set of images. Fractions 0–1; nan is undefined.
 
     concepts: those of the model, then those it does not know but the images have; C names.
-    summary: the numbers of the whole.  per_concept: one row a concept, under the columns people know.
+    summary: the numbers of the whole, those that a bootstrap can follow with a 95 % interval, `…_low` and `…_high`.
+    per_concept: one row a concept, under the columns people know.
     confusion: (C, C) int64, images; rows are actual, columns predicted; (0, 0) when an image may have
-    several concepts.  threshold: from which score a concept counts as predicted; unused when the concepts
+    several concepts.  mean_scores: (C, C) float64, of the images of each actual concept (row) the mean score of each.
+    cooccurrence: (C, C) int64, images that have both concepts.
+    threshold: from which score a concept counts as predicted; unused when the concepts
     exclude each other (the highest score is the prediction).  curves: one a concept, with negatives.
     reliability: how often scores are right that say so much.
+    redrawn: the numbers on other images, indexes with repeats; by_concept: the recall of each concept alike.
     images: how many.  notes: what a reader must know to read the numbers right.
-    headline: the metric by which models are told apart; it has an interval, `…_low` and `…_high`.
+    headline: the metric by which models are told apart.  concept_metric: what `by_concept` tells.
     """
 
     task: ClassVar[str] = "classification"
+    concept_metric: ClassVar[str] = "Recall"
 
     concepts: tuple[str, ...]
     summary: dict[str, float]
     per_concept: tuple[dict[str, Any], ...]
     confusion: Array
+    mean_scores: Array
+    cooccurrence: Array
     threshold: float
     curves: tuple[Curve, ...]
     reliability: Reliability
+    redrawn: Redrawn
+    by_concept: Redrawn
     images: int
     exclusive: bool
     notes: tuple[str, ...] = ()
@@ -64,7 +73,12 @@ class ClassificationReport:
     @property
     def details(self) -> dict[str, Any]:
         """What else report.json holds."""
-        return {"exclusive": self.exclusive, "confusion": self.confusion.tolist()}
+        return {
+            "exclusive": self.exclusive,
+            "confusion": self.confusion.tolist(),
+            "mean_scores": self.mean_scores.round(6).tolist(),
+            "cooccurrence": self.cooccurrence.tolist(),
+        }
 
 
 def classification(
@@ -88,18 +102,24 @@ def classification(
     actual = actual_concepts(annotations, names, exclusive)
     predicted = predicted_concepts(scores, exclusive, threshold)
     rows = tuple(_row(name, actual[:, i], predicted[:, i], scores[:, i]) for i, name in enumerate(names))
-    calibrated = reliability(scores, actual, exclusive)
+    calibrated, numbers = reliability(scores, actual, exclusive), redrawn(actual, predicted, scores, exclusive)
     return ClassificationReport(
         concepts=names,
-        summary=_summary(actual, predicted, scores, rows, exclusive) | {"calibration_error": calibrated.error},
+        summary=summary(actual, predicted, scores, rows, exclusive)
+        | {"calibration_error": calibrated.error}
+        | bounds(bootstrap(numbers, len(annotations))),
         per_concept=rows,
         confusion=_confusion(actual, predicted) if exclusive else np.zeros((0, 0), np.int64),
+        mean_scores=mean_scores(actual, scores),
+        cooccurrence=_confusion(actual, actual),
         threshold=threshold,
         curves=tuple(
             curve(scores[:, i], actual[:, i], int(actual[:, i].sum()), int((~actual[:, i]).sum()))
             for i in range(len(names))
         ),
         reliability=calibrated,
+        redrawn=numbers,
+        by_concept=recalls(actual, predicted, names),
         images=len(annotations),
         exclusive=exclusive,
         notes=_notes(rows, unknown, len(annotations)),
@@ -159,52 +179,9 @@ def _row(name: str, actual: Array, predicted: Array, scores: Array) -> dict[str,
     }
 
 
-def _summary(
-    actual: Array, predicted: Array, scores: Array, rows: Sequence[dict[str, Any]], exclusive: bool
-) -> dict[str, float]:
-    """The numbers of the whole. `macro_…` is the mean over the concepts for which the number is defined."""
-    right = (actual & predicted).any(axis=1) if exclusive else (actual == predicted).mean(axis=1)
-    interval = bootstrap(lambda images: float(right[images].mean()), len(right))
-    summary = {"accuracy": float(right.mean()), "accuracy_low": interval.low, "accuracy_high": interval.high}
-    if not exclusive:
-        interval = bootstrap(of_scores(scores, actual), len(right))
-        summary |= {"macro_average_precision_low": interval.low, "macro_average_precision_high": interval.high}
-        summary["subset_accuracy"] = float((actual == predicted).all(axis=1).mean())
-    elif actual.shape[1] > 5:
-        first = np.argsort(-scores, axis=1, kind="stable")[:, :5]
-        summary["top5_accuracy"] = float(np.take_along_axis(actual, first, axis=1).any(axis=1).mean())
-    return summary | {
-        "macro_roc_auc": _mean([row["Accuracy (ROC AUC)"] for row in rows]),
-        "macro_average_precision": _mean([row["Average Precision"] for row in rows]),
-        "macro_f1": _mean([row["F1"] for row in rows]),
-        "macro_precision": _mean([row["Precision"] for row in rows]),
-        "macro_recall": _mean([row["Recall"] for row in rows]),
-        "log_loss": _log_loss(actual, scores, exclusive),
-        "images": len(actual),
-    }
-
-
-def _log_loss(actual: Array, scores: Array, exclusive: bool) -> float:
-    """Mean −log of the score that the truth got, scores kept off 0 by float64's epsilon as scikit-learn does.
-
-    Exclusive: a row's scores are first made to sum to 1. Otherwise the mean over images and concepts.
-    """
-    wide = scores.astype(np.float64)
-    if exclusive:
-        wide = wide / np.maximum(wide.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    given = wide[actual] if exclusive else np.where(actual, wide, 1 - wide)
-    return float(-np.log(given.clip(np.finfo(np.float64).eps)).mean())
-
-
 def _confusion(actual: Array, predicted: Array) -> Array:
-    """(C, C) int64: images by actual (row) and predicted (column) concept."""
+    """(C, C) int64: images by actual (row) and predicted (column) concept; of the same twice, those with both."""
     return actual.astype(np.int64).T @ predicted.astype(np.int64)
-
-
-def _mean(values: Sequence[float]) -> float:
-    """The mean of those that are defined; nan when none is."""
-    defined = [value for value in values if not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan
 
 
 def _notes(rows: Sequence[dict[str, Any]], unknown: Sequence[str], images: int) -> tuple[str, ...]:

@@ -6,13 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
-from tasks.metrics.interval import bootstrap
+from tasks.metrics.interval import Redrawn, bootstrap, bounds
 
 Array = np.ndarray
 
@@ -24,6 +25,7 @@ class ClusteringReport:
     concepts: the clusters' names.  summary: `silhouette`, 0 to 1, with an interval, `…_low` and `…_high`; where
     images have concepts `purity` and `nmi` too, 0 to 1; and counts.
     per_concept: one row a cluster.  distances: (N, K) float32, of each image to each centre.
+    redrawn: the silhouette on other images, indexes with repeats.
     images: how many.  notes: what a reader must know to read the numbers right.
     """
 
@@ -35,6 +37,7 @@ class ClusteringReport:
     summary: dict[str, float]
     per_concept: tuple[dict[str, Any], ...]
     distances: Array
+    redrawn: Redrawn
     images: int
     notes: tuple[str, ...] = ()
 
@@ -63,8 +66,8 @@ def clustering(annotations: Sequence[Annotation], distances: Array, names: tuple
         raise ValueError(f"distances must be ({len(annotations)}, {len(names)}), got {distances.shape}")
     labels, clear = distances.argmin(axis=1), silhouettes(distances)
     told = [concept_of(entry) for entry in annotations]
-    interval = bootstrap(lambda drawn: float(clear[drawn].mean()), len(clear))
-    summary = {"silhouette": float(clear.mean()), "silhouette_low": interval.low, "silhouette_high": interval.high}
+    redrawn = partial(_silhouette, clear)
+    summary = {**redrawn(np.arange(len(clear))), **bounds(bootstrap(redrawn, len(clear)))}
     known = [i for i, concept in enumerate(told) if concept]
     if known:
         summary |= _agreement(labels[known], [told[i] for i in known])
@@ -76,9 +79,15 @@ def clustering(annotations: Sequence[Annotation], distances: Array, names: tuple
             _row(name, labels == i, clear, distances[:, i], told, bool(known)) for i, name in enumerate(names)
         ),
         distances=distances,
+        redrawn=redrawn,
         images=len(annotations),
         notes=_notes(empty, len(annotations) - len(known), len(annotations)),
     )
+
+
+def _silhouette(clear: Array, images: Array) -> dict[str, float]:
+    """On redrawn images."""
+    return {"silhouette": float(clear[images].mean())}
 
 
 def silhouettes(distances: Array) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from models.runtime.faults import Fault, choices
 from tasks.metrics.classification import ClassificationReport
@@ -13,8 +13,13 @@ from tasks.metrics.clustering import ClusteringReport
 from tasks.metrics.coco import TWELVE
 from tasks.metrics.curves import rates
 from tasks.metrics.detection import DetectionReport
+from tasks.metrics.interval import UNDEFINED, Interval, paired
 from tasks.metrics.retrieval import RetrievalReport
 
+# Of fewer images nobody can tell: only from six on, all of which speak for one of two models, would a sign test say
+# at 5 % that it is the better one (2 × ½⁶ = .03); the bootstrap of one image has no width.
+FEWEST = 6
+Verdict = Literal["better", "worse", "cannot tell"]
 Report = ClassificationReport | DetectionReport | RetrievalReport | ClusteringReport
 
 # By what a gate may tell them apart: higher is better, 0 to 1.
@@ -33,6 +38,8 @@ GATED = {
     "retrieval": ("recall_1", "recall_5", "recall_10", "map_r"),
     "clustering": ("silhouette", "purity", "nmi"),
 }
+# Of these, what no bootstrap follows: a gate by them needs to be told how much is enough.
+UNBOUNDED = frozenset(TWELVE) - {"map", "map_50", "map_75"} | {"purity", "nmi"}
 LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "false_positives", "false_negatives"})
 OF_SCORES = ("macro_roc_auc", "macro_average_precision")  # need no decision, so mean the same for all
 NOT_A_SCORE = frozenset({"images", "boxes", "gallery", "clusters"})
@@ -49,44 +56,83 @@ MEANS = (
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One number of two models, and what it says.
+    """One number of two models on the same images, and what it says.
 
     champion, candidate: the metric of each.  difference: candidate − champion; nan when either is undefined.
-    better: whether the candidate is.  sentence: the same for a person.
+    low, high: its 95 % interval, of pairs: both on the same redrawn images; nan where the metric has none.
+    verdict: of the candidate, `better` or `worse` when the interval holds no other sign, else `cannot tell`.
+    sentence: the same for a person.
     """
 
     metric: str
     champion: float
     candidate: float
     difference: float
-    better: bool
+    low: float
+    high: float
+    verdict: Verdict
     sentence: str
 
+    @property
+    def gain(self) -> float:
+        """By how much the candidate is better: the difference, its sign turned where less is better."""
+        return -self.difference if self.metric in LOWER_IS_BETTER else self.difference
 
-def compare(champion: Report, candidate: Report, metric: str = "") -> Comparison:
+
+def compare(
+    champion: Report, candidate: Report, metric: str = "", names: tuple[str, str] = ("the champion", "the candidate")
+) -> Comparison:
     """Whether the candidate is better by a metric, the candidate's headline when none is named.
 
-    Equal is not better; nor is a candidate of whom nobody can tell, because a number is undefined.
+    The two are of the same images in the same order.  names: what the sentence calls them.
     Raises Fault when the two were not measured alike, or there is no such metric.
     """
     metric = metric or candidate.headline
-    _check_alike(champion, candidate, metric)
-    known = [name for name in candidate.summary if name not in NOT_A_SCORE and name in champion.summary]
-    known = [name for name in known if not name.endswith(("_low", "_high"))]
+    check_alike(champion, candidate, metric)
+    known = comparable(champion, candidate)
     if metric not in known:
         raise Fault(f"there is no metric {metric!r} to compare models by. {choices(metric, known)}")
+    rows = len(getattr(candidate, "asked", ())) or candidate.images
+    interval = paired(champion.redrawn, candidate.redrawn, rows).get(metric, UNDEFINED)
+    return _comparison(metric, champion, candidate, interval, names)
+
+
+def comparisons(first: Report, second: Report, names: tuple[str, str]) -> list[Comparison]:
+    """Every number that both have, the headline first, each as `compare` says it; second against first."""
+    check_alike(first, second, OF_SCORES[0])
+    intervals = paired(first.redrawn, second.redrawn, len(getattr(second, "asked", ())) or second.images)
+    known = sorted(comparable(first, second), key=lambda name: name != second.headline)
+    return [_comparison(name, first, second, intervals.get(name, UNDEFINED), names) for name in known]
+
+
+def comparable(first: Report, second: Report) -> list[str]:
+    """The metrics by which two models can be told apart: those that both have and that are no count of things."""
+    known = [name for name in second.summary if name not in NOT_A_SCORE and name in first.summary]
+    return [name for name in known if not beside(name) and _alike(first, second, name)]
+
+
+def beside(name: str) -> bool:
+    """Whether it is the bound or the spread of another metric."""
+    return name.endswith(("_low", "_high", "_std"))
+
+
+def _comparison(
+    metric: str, champion: Report, candidate: Report, interval: Interval, names: tuple[str, str]
+) -> Comparison:
     old, new = champion.summary[metric], candidate.summary[metric]
-    gain = old - new if metric in LOWER_IS_BETTER else new - old
-    if math.isnan(gain):
-        verdict = "nobody can tell which is better"
-    elif gain == 0:
-        verdict = "the candidate is no better"
-    else:
-        verdict = f"the candidate is {'better' if gain > 0 else 'worse'}"
-    numbers = f"{metric} {_number(new)} against the champion's {_number(old)}"
-    change = "" if math.isnan(gain) else f" ({new - old:+.4g})"
-    sentence = f"{verdict}: {numbers}{change} on {candidate.images} images"
-    return Comparison(metric, old, new, new - old, gain > 0, sentence)
+    low, high = interval.low, interval.high
+    verdict: Verdict = "cannot tell"
+    if candidate.images >= FEWEST and (low > 0 or high < 0):
+        verdict = "better" if (low > 0) != (metric in LOWER_IS_BETTER) else "worse"
+    said = f"{names[1]} is {verdict}" if verdict != "cannot tell" else "nobody can tell which is better"
+    numbers = f"{metric} {_number(new)} against {names[0]}'s {_number(old)}"
+    change = "" if math.isnan(new - old) else f" ({new - old:+.4g}{_between(low, high)})"
+    sentence = f"{said}: {numbers}{change} on {candidate.images} images"
+    return Comparison(metric, old, new, new - old, low, high, verdict, sentence)
+
+
+def _between(low: float, high: float) -> str:
+    return "" if math.isnan(low) else f"; 95 % interval {low:+.4g} to {high:+.4g}"
 
 
 def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -106,7 +152,9 @@ def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mappin
     }
 
 
-def _check_alike(champion: Report, candidate: Report, metric: str) -> None:
+def check_alike(champion: Report, candidate: Report, metric: str) -> None:
+    """Raises Fault when two reports are not of the same task and the same number of images, or a metric means
+    something else in each."""
     if champion.task != candidate.task:
         raise Fault(
             f"a model for {champion.task} and one for {candidate.task} cannot be compared; "
@@ -117,16 +165,17 @@ def _check_alike(champion: Report, candidate: Report, metric: str) -> None:
             f"the champion was measured on {champion.images} images and the candidate on {candidate.images}; "
             "evaluate both on the same dataset version and split"
         )
-    if (
-        isinstance(champion, ClassificationReport)
-        and isinstance(candidate, ClassificationReport)
-        and champion.exclusive != candidate.exclusive
-        and metric not in OF_SCORES
-    ):
+    if not _alike(champion, candidate, metric):
         raise Fault(
             f"{metric} means one thing for a model whose concepts exclude each other and another for one "
             f"whose do not, and the two are one of each; compare them by {' or '.join(OF_SCORES)}"
         )
+
+
+def _alike(first: Report, second: Report, metric: str) -> bool:
+    """Whether a metric means the same in both."""
+    classifiers = isinstance(first, ClassificationReport) and isinstance(second, ClassificationReport)
+    return not classifiers or first.exclusive == second.exclusive or metric in OF_SCORES  # type: ignore[union-attr]
 
 
 def _number(value: float) -> str:

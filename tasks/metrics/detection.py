@@ -12,12 +12,13 @@ import numpy as np
 from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
-from tasks.metrics.coco import coco
+from tasks.metrics.coco import AREAS, IOUS, coco
 from tasks.metrics.confusion import confusion
 from tasks.metrics.curves import Curve, rates
-from tasks.metrics.interval import bootstrap
-from tasks.metrics.matching import match
-from tasks.metrics.resampling import Resampled
+from tasks.metrics.errors import Errors, errors
+from tasks.metrics.found import by_concept, redrawn
+from tasks.metrics.interval import Redrawn, bootstrap, bounds
+from tasks.metrics.matching import Matches, Overlaps, match, overlapping
 
 Array = np.ndarray
 
@@ -27,26 +28,36 @@ class DetectionReport:
     """What was measured of a detector on a set of images. Fractions 0–1; nan is undefined.
 
     concepts: those of the model, then those it does not know but the boxes have; C names.
-    summary: the numbers of the whole: COCO's twelve, `map_50_low` and `map_50_high` (95 % interval), and
-    the counts at the threshold.  per_concept: one row a concept, under the columns people know; AP is
-    the mean over IoU .50–.95, AP50 that at .50, the counts are those at `threshold` and `iou`.
+    summary: the numbers of the whole: COCO's twelve and the counts at the threshold, those that a bootstrap can follow
+    with a 95 % interval, `…_low` and `…_high`.
+    per_concept: one row a concept, under the columns people know; AP is the mean over IoU .50–.95, AP50 that at .50,
+    the counts are those at `threshold` and `iou`.  average_precision: (10, C, 4) float64, by IOUS, concept and AREAS.
     confusion: (C + 1, C + 1) int64, boxes; rows are actual, columns found; the last row is what was found
     where nothing is, the last column what was missed. A row sums to the labelled, a column to the found.
+    errors: the kind of each error, and what each kind costs.  pairs, matches: what all counts rest on, at `iou`.
     curves: one a concept, at `iou`; overall: all concepts together.  notes: what a reader must know.
-    headline: the metric by which models are told apart; it has an interval, `…_low` and `…_high`.
+    redrawn: the numbers on other images, indexes with repeats; by_concept: AP50 of each concept alike.
+    headline: the metric by which models are told apart.  concept_metric: what `by_concept` tells.
     """
 
     task: ClassVar[str] = "detection"
     headline: ClassVar[str] = "map_50"
+    concept_metric: ClassVar[str] = "AP50"
 
     concepts: tuple[str, ...]
     summary: dict[str, float]
     per_concept: tuple[dict[str, Any], ...]
+    average_precision: Array
     confusion: Array
+    errors: Errors
     threshold: float
     iou: float
+    pairs: Overlaps
+    matches: Matches
     curves: tuple[Curve, ...]
     overall: Curve
+    redrawn: Redrawn
+    by_concept: Redrawn
     images: int
     notes: tuple[str, ...] = ()
 
@@ -63,7 +74,16 @@ class DetectionReport:
     @property
     def details(self) -> dict[str, Any]:
         """What else report.json holds."""
-        return {"iou": self.iou, "confusion": self.confusion.tolist()}
+        return {
+            "iou": self.iou,
+            "confusion": self.confusion.tolist(),
+            "average_precision": {
+                "ious": list(IOUS),
+                "areas": list(AREAS),
+                "by_iou_concept_area": self.average_precision.tolist(),
+            },
+            "errors": {"counts": self.errors.counts, "costs": self.errors.costs},
+        }
 
 
 def detection(
@@ -83,26 +103,27 @@ def detection(
     _check(annotations, threshold, iou)
     names = _names(annotations, concepts)
     twelve, average = coco(annotations, found, names)
-    matches = match(annotations, found, names, iou)
-    halves = matches if iou == 0.5 else match(annotations, found, names, 0.5)
-    interval = bootstrap(Resampled.of(halves).map, len(annotations))
+    pairs = overlapping(annotations, found, names)
+    steps = [pairs.matched(each) for each in IOUS]
+    matches = steps[IOUS.index(iou)] if iou in IOUS else pairs.matched(iou)
     curves = tuple(matches.curve(label) for label in range(len(names)))
-    overall = matches.curve()
-    rows = tuple(
-        _row(name, curves[i], threshold, float(np.mean(average[:, i])), float(average[0, i]))
-        for i, name in enumerate(names)
-    )
+    overall, numbers = matches.curve(), redrawn(steps, matches, threshold)
+    rows = tuple(_row(name, curves[i], threshold, average[:, i, 0]) for i, name in enumerate(names))
     return DetectionReport(
         concepts=names,
-        summary=twelve
-        | {"map_50_low": interval.low, "map_50_high": interval.high}
-        | _counts(overall, threshold, len(annotations)),
+        summary=twelve | _counts(overall, threshold, len(annotations)) | bounds(bootstrap(numbers, len(annotations))),
         per_concept=rows,
-        confusion=confusion(annotations, found, names, matches, threshold, iou),
+        average_precision=average,
+        confusion=confusion(pairs, matches, threshold, iou),
+        errors=errors(pairs, matches, iou, threshold),
         threshold=threshold,
         iou=iou,
+        pairs=pairs,
+        matches=matches,
         curves=curves,
         overall=overall,
+        redrawn=numbers,
+        by_concept=by_concept(steps[0], names),
         images=len(annotations),
         notes=_notes(annotations, rows, set(names) - set(concepts)),
     )
@@ -154,12 +175,12 @@ def _counts(curve: Curve, threshold: float, images: int) -> dict[str, float]:
     return ratios | counts | {"images": images, "boxes": curve.positives}
 
 
-def _row(name: str, curve: Curve, threshold: float, average: float, at_half: float) -> dict[str, Any]:
+def _row(name: str, curve: Curve, threshold: float, average: Array) -> dict[str, Any]:
     hits, wrong = curve.at(threshold)
     return {
         "Concept": name,
-        "Average Precision": average,
-        "AP50": at_half,
+        "Average Precision": float(np.mean(average)),
+        "AP50": float(average[0]),
         "Total Labeled": curve.positives,
         "Total Predicted": hits + wrong,
         "True Positives": hits,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +54,98 @@ class Matches:
         return curve(self.score[which], self.hit[which], int(positives))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlaps:
+    """Every region found in N images and every box labelled in them, and which of them share ground.
+
+    Of the D regions, in the order of the images, then of each image's: image, label, rank (D,) int64, score (D,)
+    float32; rank as in `Matches`.  Of the G boxes alike: box_image, box_label (G,) int64, box_ignored (G,) bool.
+    first_box: (N,) int64, where an image's boxes begin.  region, box (P,) int64, shared (P,) float64: the pairs that
+    overlap in one image, whatever their concepts, and by how much; sorted by region, then overlap, then box.
+    concepts: how many.
+    """
+
+    image: Array
+    label: Array
+    score: Array
+    rank: Array
+    box_image: Array
+    box_label: Array
+    box_ignored: Array
+    first_box: Array
+    region: Array
+    box: Array
+    shared: Array
+    concepts: int
+
+    def matched(self, iou: float) -> Matches:
+        """Each region with the box of its concept that it hits; see `match`."""
+        near = (self.shared >= least(iou)) & (self.label[self.region] == self.box_label[self.box])
+        counting = ~self.box_ignored[self.box]
+        target = taken(self.region[near & counting], self.box[near & counting], self.rank, len(self.box_image))
+        ignored = np.zeros(len(self.image), bool)
+        ignored[self.region[near & ~counting]] = True
+        labelled = np.zeros((len(self.first_box), self.concepts), np.int64)
+        np.add.at(labelled, (self.box_image[~self.box_ignored], self.box_label[~self.box_ignored]), 1)
+        return Matches(
+            image=self.image,
+            label=self.label,
+            score=self.score,
+            rank=self.rank,
+            hit=target >= 0,
+            ignored=ignored & (target < 0),
+            truth=np.where(target >= 0, target - self.first_box[self.image], -1),
+            labelled=labelled,
+        )
+
+
+def match(
+    annotations: Sequence[Annotation], found: Sequence[Regions], concepts: tuple[str, ...], iou: float
+) -> Matches:
+    """Match the regions found in each image to its boxes of the same concept, highest score first.
+
+    COCO's rule: a region takes the free box it overlaps most, if by at least `iou`; failing that, a crowd
+    or difficult box it overlaps so much makes it neither hit nor miss, and any number of regions may.
+    So a match never depends on regions with lower scores: any threshold can be applied afterwards.
+    `concepts` holds every name that boxes or regions have. Raises ValueError otherwise.
+    """
+    return overlapping(annotations, found, concepts).matched(iou)
+
+
+def overlapping(annotations: Sequence[Annotation], found: Sequence[Regions], concepts: tuple[str, ...]) -> Overlaps:
+    """Regions and boxes laid side by side, once for every IoU. Raises ValueError as `match`."""
+    if len(annotations) != len(found):
+        raise ValueError(f"{len(annotations)} annotations, but regions of {len(found)} images")
+    truths = [truth_of(entry, concepts) for entry in annotations]
+    image = np.repeat(np.arange(len(found)), [len(regions) for regions in found])
+    label = _joined(np.int64, [labels_in(regions, concepts) for regions in found])
+    score = _joined(np.float32, [regions.scores for regions in found])
+    first_region, first_box = (_starts([len(side) for side in sides]) for sides in (found, [t.labels for t in truths]))
+    region, box, shared = [], [], []
+    for i, (truth, regions) in enumerate(zip(truths, found, strict=True)):
+        each = overlaps(sides(regions.boxes), truth.boxes, truth.crowd)
+        rows, columns = np.nonzero(each)
+        order = np.lexsort((columns, each[rows, columns], rows))
+        rows, columns = rows[order], columns[order]
+        region.append(rows + first_region[i])
+        box.append(columns + first_box[i])
+        shared.append(each[rows, columns])
+    return Overlaps(
+        image=image,
+        label=label,
+        score=score,
+        rank=ranks(image * len(concepts) + label, score),
+        box_image=np.repeat(np.arange(len(truths)), [len(truth.labels) for truth in truths]),
+        box_label=_joined(np.int64, [truth.labels for truth in truths]),
+        box_ignored=_joined(bool, [truth.ignored for truth in truths]),
+        first_box=first_box,
+        region=_joined(np.int64, region),
+        box=_joined(np.int64, box),
+        shared=_joined(np.float64, shared),
+        concepts=len(concepts),
+    )
+
+
 def truth_of(annotation: Annotation, concepts: tuple[str, ...]) -> Truth:
     """An annotation's boxes as columns; labels index `concepts`."""
     index = {name: i for i, name in enumerate(concepts)}
@@ -82,38 +174,6 @@ def overlaps(found: Array, truth: Array, crowd: Array) -> Array:
     return np.asarray(mask.iou(found, truth, crowd.astype(np.uint8)))
 
 
-def match(
-    annotations: Sequence[Annotation], found: Sequence[Regions], concepts: tuple[str, ...], iou: float
-) -> Matches:
-    """Match the regions found in each image to its boxes of the same concept, highest score first.
-
-    COCO's rule: a region takes the free box it overlaps most, if by at least `iou`; failing that, a crowd
-    or difficult box it overlaps so much makes it neither hit nor miss, and any number of regions may.
-    So a match never depends on regions with lower scores: any threshold can be applied afterwards.
-    `concepts` holds every name that boxes or regions have. Raises ValueError otherwise.
-    """
-    if len(annotations) != len(found):
-        raise ValueError(f"{len(annotations)} annotations, but regions of {len(found)} images")
-    truths = [truth_of(entry, concepts) for entry in annotations]
-    labels = [labels_in(regions, concepts) for regions in found]
-    columns = [_match(truth, regions, label, iou) for truth, regions, label in zip(truths, found, labels, strict=True)]
-    rank, target, ignored = (
-        np.concatenate([np.zeros(0, kind), *(column[i] for column in columns)])
-        for i, kind in enumerate((np.int64, np.int64, bool))
-    )
-    counts = [np.bincount(t.labels[~t.ignored], minlength=len(concepts)) for t in truths]
-    return Matches(
-        image=np.repeat(np.arange(len(found)), [len(regions) for regions in found]),
-        label=np.concatenate([np.zeros(0, np.int64), *labels]),
-        score=np.concatenate([np.zeros(0, np.float32), *(regions.scores for regions in found)]),
-        rank=rank,
-        hit=target >= 0,
-        ignored=ignored,
-        truth=target,
-        labelled=np.array(counts, np.int64).reshape(len(found), len(concepts)),
-    )
-
-
 def labels_in(regions: Regions, concepts: tuple[str, ...]) -> Array:
     """(D,) int64: a model's labels as indexes into another tuple of names."""
     if regions.concepts == concepts[: len(regions.concepts)]:
@@ -121,38 +181,40 @@ def labels_in(regions: Regions, concepts: tuple[str, ...]) -> Array:
     return np.array([concepts.index(name) for name in regions.concepts], np.int64)[regions.labels]
 
 
-def _match(truth: Truth, regions: Regions, labels: Array, iou: float) -> tuple[Array, Array, Array]:
-    """Rank, index of the box hit (-1: none) and whether to ignore, of each region of one image."""
-    rank, target = np.zeros(len(regions), np.int64), np.full(len(regions), -1, np.int64)
-    ignored = np.zeros(len(regions), bool)
-    shared = overlaps(sides(regions.boxes), truth.boxes, truth.crowd)
-    for label in np.unique(labels):
-        mine = np.flatnonzero(labels == label)
-        mine = mine[np.argsort(-regions.scores[mine], kind="stable")]
-        rank[mine] = np.arange(len(mine))
-        same = truth.labels == label
-        for row, box in pairs(np.where(same & ~truth.ignored, shared, 0)[mine], iou):
-            target[mine[row]] = box
-        on_ignored = np.where(same & truth.ignored, shared, 0)[mine].max(axis=1, initial=0) >= _least(iou)
-        ignored[mine] = on_ignored & (target[mine] < 0)
-    return rank, target, ignored
+def taken(region: Array, box: Array, rank: Array, boxes: int) -> Array:
+    """(D,) int64: the box that each of D regions takes, -1 for none: the free one it overlaps most, by falling score.
 
-
-def pairs(shared: Array, iou: float) -> Iterator[tuple[int, int]]:
-    """(row, column) of each row of overlaps (D, G), in order, with the free column it overlaps most.
-
-    Of columns that overlap it equally the last one is taken, as COCO does.
+    region, box: (P,) the pairs that may be, sorted by region, then overlap; of equal overlaps the last is taken, as
+    COCO does.  rank: (D,) turns: regions of one turn have no box in common.  boxes: how many there are.
     """
-    least = _least(iou)
-    free = np.ones(shared.shape[1], bool)
-    for row in np.flatnonzero(shared.max(axis=1, initial=0) >= least):
-        best = np.where(free, shared[row], -1)[::-1]
-        column = len(best) - 1 - int(best.argmax())
-        if free[column] and shared[row, column] >= least:
-            free[column] = False
-            yield int(row), column
+    target, free = np.full(len(rank), -1, np.int64), np.ones(boxes, bool)
+    turns = np.argsort(rank[region], kind="stable")
+    for rows in np.split(turns, np.flatnonzero(np.diff(rank[region][turns])) + 1):
+        rows = rows[free[box[rows]]]
+        last = rows[np.append(np.diff(region[rows]) != 0, True)] if len(rows) else rows
+        target[region[last]] = box[last]
+        free[box[last]] = False
+    return target
 
 
-def _least(iou: float) -> float:
+def ranks(group: Array, score: Array) -> Array:
+    """(D,) int64: the place of each by falling score among those of its group, from 0; equal ones in their order."""
+    order = np.lexsort((-score, group))
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    places = np.empty(len(group), np.int64)
+    places[order] = np.arange(len(group)) - np.repeat(first, np.diff(np.append(first, len(group))))
+    return places
+
+
+def least(iou: float) -> float:
     """COCO's guard: an overlap of 1 that arithmetic made a hair smaller still counts at a threshold of 1."""
     return min(iou, 1 - 1e-10)
+
+
+def _joined(kind: type, columns: Sequence[Array]) -> Array:
+    return np.concatenate([np.zeros(0, kind), *columns])
+
+
+def _starts(counts: Sequence[int]) -> Array:
+    """Where each of several columns begins when they are joined."""
+    return np.cumsum([0, *counts])[:-1]

@@ -1,4 +1,4 @@
-"""Average precision on redrawn images, fast: ranked once, then only weighed anew."""
+"""Ranked metrics on redrawn images, fast: ranked once, then only weighed anew."""
 
 from __future__ import annotations
 
@@ -19,75 +19,131 @@ SUREST = 100  # regions of a concept in an image that COCO counts
 class Resampled:
     """Matches laid out for average precision under any weights of the images.
 
-    ranked: for each concept the images (D,) int64 and hits (D,) bool of its regions, surest first,
-    up to the last hit (what follows changes nothing).  labelled: (N, C) int64.
+    A ranking is a concept at an IoU: its regions, surest first, up to the last hit (what follows changes nothing).
+    image: (R,) int64, of each region's, one ranking behind the other.  hit: (H,) int64, the rows that are hits.
+    ranking: (H,) int64, of each hit.  first, first_hit: (K,) int64, where each ranking begins among regions and hits.
+    labelled: (N, C) int64, boxes to find; K is C times as many as there are IoUs.
     """
 
-    ranked: tuple[tuple[Array, Array], ...]
+    image: Array
+    hit: Array
+    ranking: Array
+    first: Array
+    first_hit: Array
     labelled: Array
 
     @classmethod
-    def of(cls, matches: Matches) -> Resampled:
-        counted = ~matches.ignored & (matches.rank < SUREST)
-        ranked = []
-        order = np.argsort(-matches.score, kind="stable")  # equal scores in the order of images, as COCO's
-        for label in range(matches.labelled.shape[1]):
-            rows = order[(counted & (matches.label == label))[order]]
-            hits = matches.hit[rows]
-            length = int(np.flatnonzero(hits)[-1]) + 1 if hits.any() else 0
-            ranked.append((matches.image[rows[:length]], hits[:length]))
-        return cls(tuple(ranked), matches.labelled)
+    def of(cls, *matches: Matches) -> Resampled:
+        """Of the matches at one or more IoUs."""
+        order = np.argsort(-matches[0].score, kind="stable")  # equal scores in the order of images, as COCO's
+        images, hits = [], []
+        for each in matches:
+            counted = ~each.ignored & (each.rank < SUREST)
+            for label in range(each.labelled.shape[1]):
+                rows = order[(counted & (each.label == label))[order]]
+                hit = each.hit[rows]
+                length = int(np.flatnonzero(hit)[-1]) + 1 if hit.any() else 0
+                images.append(each.image[rows[:length]])
+                hits.append(hit[:length])
+        counts = [int(hit.sum()) for hit in hits]
+        return cls(
+            image=np.concatenate([np.zeros(0, np.int64), *images]),
+            hit=np.flatnonzero(np.concatenate([np.zeros(0, bool), *hits])),
+            ranking=np.repeat(np.arange(len(counts)), counts),
+            first=np.cumsum([0, *map(len, hits)])[:-1],
+            first_hit=np.cumsum([0, *counts])[:-1],
+            labelled=matches[0].labelled,
+        )
 
     def map(self, images: Array) -> float:
         """Mean average precision on these images, indexes with repeats; nan when they hold no box.
 
-        Equal to COCO's at the IoU of the matches when each image is there once.
+        The mean over the IoUs of the matches; equal to COCO's when each image is there once.
         """
+        return float(self.by_iou(images).mean())
+
+    def by_iou(self, images: Array) -> Array:
+        """(I,) float64: mean average precision at each IoU; nan when the images hold no box."""
         weights = np.bincount(images, minlength=len(self.labelled))
         positives = weights @ self.labelled
-        values = [
-            _average_precision(weights[image], hits, int(positives[label]))
-            for label, (image, hits) in enumerate(self.ranked)
-            if positives[label]
-        ]
-        return float(np.mean(values)) if values else math.nan
+        concepts = len(positives)
+        if not positives.any():
+            return np.full(len(self.first) // max(1, concepts), math.nan)
+        averages = self._average_precision(weights, np.tile(positives, len(self.first) // concepts))
+        return averages.reshape(-1, concepts)[:, positives > 0].mean(axis=1)
+
+    def by_concept(self, images: Array) -> Array:
+        """(C,) float64: the average precision of each concept, mean over the IoUs; nan where no image shows it."""
+        weights = np.bincount(images, minlength=len(self.labelled))
+        positives = weights @ self.labelled
+        averages = self._average_precision(weights, np.tile(positives, len(self.first) // len(positives)))
+        return np.where(positives > 0, averages.reshape(-1, len(positives)).mean(axis=0), math.nan)
+
+    def _average_precision(self, weights: Array, positives: Array) -> Array:
+        """(K,) float64: the mean, over COCO's 101 recalls, of the best precision at that recall or a higher one."""
+        if not len(self.hit):
+            return np.zeros(len(self.first))
+        weight = weights[self.image]
+        taken, right = np.cumsum(weight), np.cumsum(weight[self.hit])
+        taken_before, right_before = np.append(0, taken)[self.first], np.append(0, right)[self.first_hit]
+        precision = (right - right_before[self.ranking]) / (
+            taken[self.hit] - taken_before[self.ranking] + np.spacing(1)
+        )
+        # The running maximum from behind begins anew with each ranking: those in front are lifted above all behind.
+        lift = 2.0 * (len(self.first) - self.ranking)
+        best = np.append(np.maximum.accumulate((precision + lift)[::-1])[::-1] - lift, 0.0)
+        at = np.searchsorted(right, right_before[:, None] + _least_hits(positives))
+        at = np.maximum(at, self.first_hit[:, None])
+        ends = np.append(self.first_hit[1:], len(right))
+        return np.where(at < ends[:, None], best[np.minimum(at, len(right))], 0.0).mean(axis=1)
 
 
-def _average_precision(weights: Array, hits: Array, positives: int) -> float:
-    """The mean, over COCO's 101 recalls, of the best precision at that recall or a higher one."""
-    if not len(hits):
-        return 0.0
-    right = np.cumsum(weights * hits)
-    precision = right / (np.cumsum(weights) + np.spacing(1))
-    best = np.append(np.maximum.accumulate(precision[::-1])[::-1], 0.0)
-    return float(best[np.searchsorted(right / positives, RECALLS)].mean())
+def _least_hits(positives: Array) -> Array:
+    """(K, 101) int64: how many hits of so many positives reach each of COCO's recalls; compared as COCO does."""
+    many = np.maximum(positives, 1)[:, None]
+    hits = np.ceil(RECALLS * many).astype(np.int64)
+    hits -= (hits - 1) / many >= RECALLS
+    return np.maximum(hits + (hits / many < RECALLS), 0)
 
 
-def of_scores(scores: Array, actual: Array) -> Callable[[Array], float]:
-    """Mean average precision of a classifier, scikit-learn's, as a number of images: indexes with repeats.
+def of_scores(scores: Array, actual: Array) -> Callable[[Array], tuple[float, float]]:
+    """Mean average precision and mean ROC AUC of a classifier, scikit-learn's, as functions of images.
 
-    scores: (N, C) float32.  actual: (N, C) bool.  A thousand rounds take 3 s for 1700 images of 100 concepts.
-    A concept that none of the images has is left out of the mean.
+    scores: (N, C) float32.  actual: (N, C) bool.  Images are indexes with repeats. A concept that none of the images
+    has, or for the AUC that all have, is left out of the mean; nan where none is left.
     """
     images, concepts = scores.shape
     order = np.argsort(-scores.T, axis=1, kind="stable")  # (C, N): a concept's images, surest first
     hits, ranked = (np.take_along_axis(column.T, order, axis=1) for column in (actual, scores))
-    # Equal scores are one threshold: each counts where the last of them stands.
+    # Equal scores are one threshold: each counts where the last of them stands, and begins where the first does.
     ends = np.where(np.diff(ranked, axis=1, append=-1) != 0, np.arange(images), images)
     ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    begins = np.where(np.diff(ranked, axis=1, prepend=-1) != 0, np.arange(images), 0)
+    begins = np.maximum.accumulate(begins, axis=1)
     rows, columns = np.nonzero(hits)  # only hits add precision; the last of them up to an end, and each concept's first
-    ends = ends[rows, columns]
+    ends, begins = ends[rows, columns], begins[rows, columns]
     last = np.searchsorted(rows * images + columns, rows * images + ends, side="right")
+    lead = np.searchsorted(rows * images + columns, rows * images + begins)
     first = np.searchsorted(rows, np.arange(concepts))[rows]
 
-    def average(drawn: Array) -> float:
+    def both(drawn: Array) -> tuple[float, float]:
         weights = np.bincount(drawn, minlength=images)[order]
-        gained, taken = weights[rows, columns], weights.cumsum(axis=1)[rows, ends]
+        gained, sums = weights[rows, columns], weights.cumsum(axis=1)
+        taken, above = sums[rows, ends], np.where(begins > 0, sums[rows, begins - 1], 0)
         so_far = np.append(0, gained.cumsum())
-        precision = (so_far[last] - so_far[first]) / np.maximum(taken, 1)
+        right, right_above = so_far[last] - so_far[first], so_far[lead] - so_far[first]
         positives = np.bincount(rows, gained, concepts)
-        there = positives > 0
-        values = np.bincount(rows, gained * precision, concepts)[there] / positives[there]
-        return float(values.mean()) if there.any() else math.nan
+        negatives = len(drawn) - positives
+        precision = np.bincount(rows, gained * (right / np.maximum(taken, 1)), concepts)
+        # Of the negatives, those below a hit count whole and those beside it by half (Mann and Whitney 1947).
+        wrong, wrong_above = taken - right, above - right_above
+        below = np.bincount(rows, gained * (negatives[rows] - (wrong + wrong_above) / 2), concepts)
+        return _mean(precision, positives), _mean(below, positives * negatives)
 
-    return average
+    return both
+
+
+def _mean(sums: Array, counts: Array) -> float:
+    """The mean of the ratios that are defined; nan where none is."""
+    there = counts > 0
+    return float((sums[there] / counts[there]).mean()) if there.any() else math.nan

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
-from tasks.metrics.interval import bootstrap
+from tasks.metrics.interval import Redrawn, bootstrap, bounds
 
 Array = np.ndarray
 AT = (1, 5, 10)
@@ -27,15 +27,17 @@ class RetrievalReport:
     Each image is asked for the nearest of all others, by cosine; one is right that shares a concept with it.
     Of images with the same bytes the first alone takes part: to find a copy is no merit.
     concepts: those the images have, sorted.  summary: recall_1, recall_5, recall_10 (a right one among so many),
-    map_r (MAP@R, Musgrave 2020) and counts; recall_1 has an interval, `…_low` and `…_high`.
+    map_r (MAP@R, Musgrave 2020), each with an interval, `…_low` and `…_high`, and counts.
     per_concept: one row a concept.  recalls: (CURVE,) float64, recall at 1 to CURVE.
     asked: (Q,) int64, indexes of the images asked.  nearest: (Q, SHOWN) int64, indexes of the images nearest to
     each, -1 where there are fewer.  right: (Q, SHOWN) bool.  precision: (Q,) float64, each's average precision at R.
+    redrawn: the numbers on other images, indexes with repeats into those asked; by_concept: recall@1 of each alike.
     images: how many were asked.  notes: what a reader must know to read the numbers right.
     """
 
     task: ClassVar[str] = "retrieval"
     headline: ClassVar[str] = "recall_1"
+    concept_metric: ClassVar[str] = "Recall@1"
     counted_from: ClassVar[float | None] = None
 
     concepts: tuple[str, ...]
@@ -46,6 +48,8 @@ class RetrievalReport:
     nearest: Array
     right: Array
     precision: Array
+    redrawn: Redrawn
+    by_concept: Redrawn
     images: int
     notes: tuple[str, ...] = ()
 
@@ -85,15 +89,23 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
         )
     where = np.where(nearest >= 0, gallery[nearest], -1)
     hits, precision = hits[asked], precision[asked]
+    redrawn = _redrawn(hits, precision)
     return RetrievalReport(
         concepts=names,
-        summary=_summary(hits, precision, len(gallery)),
+        summary={
+            **redrawn(np.arange(len(hits))),
+            **bounds(bootstrap(redrawn, len(hits))),
+            "images": len(hits),
+            "gallery": len(gallery),
+        },
         per_concept=tuple(_row(name, actual[gallery[asked], i], hits, precision) for i, name in enumerate(names)),
         recalls=hits.mean(axis=0),
         asked=gallery[asked],
         nearest=where[asked],
         right=right[asked],
         precision=precision,
+        redrawn=redrawn,
+        by_concept=_by_concept(actual[gallery[asked]], hits, names),
         images=int(asked.sum()),
         notes=_notes(alone, names, len(annotations) - len(labelled), len(labelled) - len(gallery)),
     )
@@ -131,17 +143,25 @@ def _precision_at_r(good: Array) -> Array:
     return np.where(wanted > 0, gained / np.maximum(wanted, 1), math.nan)
 
 
-def _summary(hits: Array, precision: Array, gallery: int) -> dict[str, float]:
-    interval = bootstrap(lambda drawn: float(hits[drawn, 0].mean()), len(hits))
-    return {
-        "recall_1": float(hits[:, 0].mean()),
-        "recall_1_low": interval.low,
-        "recall_1_high": interval.high,
-        **{f"recall_{at}": float(hits[:, at - 1].mean()) for at in AT[1:]},
-        "map_r": float(precision.mean()),
-        "images": len(hits),
-        "gallery": gallery,
-    }
+def _redrawn(hits: Array, precision: Array) -> Redrawn:
+    """The numbers of the whole on redrawn images asked, the gallery as it is."""
+
+    def numbers(asked: Array) -> dict[str, float]:
+        found = {f"recall_{at}": float(hits[asked, at - 1].mean()) for at in AT}
+        return found | {"map_r": float(precision[asked].mean())}
+
+    return numbers
+
+
+def _by_concept(actual: Array, hits: Array, names: Sequence[str]) -> Redrawn:
+    """Recall@1 of each concept's images on redrawn ones; nan where none is asked."""
+
+    def numbers(asked: Array) -> dict[str, float]:
+        there = actual[asked].sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            return dict(zip(names, ((actual[asked] & hits[asked, :1]).sum(axis=0) / there).tolist(), strict=True))
+
+    return numbers
 
 
 def _row(name: str, of_it: Array, hits: Array, precision: Array) -> dict[str, Any]:

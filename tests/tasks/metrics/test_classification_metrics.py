@@ -84,16 +84,20 @@ def test_non_exclusive_numbers_are_scikit_learns(seed):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_average_precision_on_redrawn_images_is_scikit_learns(seed):
+def test_ranked_numbers_on_redrawn_images_are_scikit_learns(seed):
     actual, scores = random_scores(seed, count=30, exclusive=False)  # rounded: many are equal
-    average = of_scores(scores, actual)
+    ranked = of_scores(scores, actual)
     report = classification(images(*[np.array(NAMES)[row].tolist() for row in actual]), scores, NAMES, exclusive=False)
     summary = report.summary
-    assert average(np.arange(30)) == pytest.approx(summary["macro_average_precision"], abs=1e-12)
+    want = [summary["macro_average_precision"], summary["macro_roc_auc"]]
+    assert ranked(np.arange(30)) == pytest.approx(want, abs=1e-12)
     redrawn = np.random.default_rng(seed).integers(0, 30, 6)  # of few images, some concepts are on none
-    there = actual[redrawn].any(axis=0)
-    want = metrics.average_precision_score(actual[redrawn][:, there], scores[redrawn][:, there])
-    assert average(redrawn) == pytest.approx(want, abs=1e-12)
+    there, full = actual[redrawn].any(axis=0), actual[redrawn].all(axis=0)
+    want = [
+        metrics.average_precision_score(actual[redrawn][:, there], scores[redrawn][:, there]),
+        metrics.roc_auc_score(actual[redrawn][:, there & ~full], scores[redrawn][:, there & ~full]),
+    ]
+    assert ranked(redrawn) == pytest.approx(want, abs=1e-12)
     assert summary["macro_average_precision_low"] < summary["macro_average_precision"]
     assert summary["macro_average_precision"] < summary["macro_average_precision_high"]
 

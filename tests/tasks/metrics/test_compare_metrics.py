@@ -9,9 +9,9 @@ from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
 from tasks.metrics.classification import classification
-from tasks.metrics.compare import GATED, LOWER_IS_BETTER, compare, total
+from tasks.metrics.compare import GATED, LOWER_IS_BETTER, OF_SCORES, compare, comparisons, total
 from tasks.metrics.detection import detection
-from tasks.metrics.interval import bootstrap
+from tasks.metrics.interval import bootstrap, paired
 
 TRUTH = ("a", "a", "b", "b")
 
@@ -38,13 +38,55 @@ def detector(*boxes, labelled=1):
 
 
 def test_the_better_candidate_wins_by_the_headline():
-    won = compare(classifier("a", "b", "b", "a"), classifier("a", "a", "b", "a"))
-    assert (won.metric, won.champion, won.candidate, won.difference) == ("accuracy", 0.5, 0.75, 0.25)
-    assert won.better
-    assert won.sentence == ("the candidate is better: accuracy 0.75 against the champion's 0.5 (+0.25) on 4 images")
-    lost = compare(detector((0, 0, 10, 10)), detector((50, 50, 60, 60)))
-    assert (lost.metric, lost.better) == ("map_50", False)
-    assert lost.sentence.startswith("the candidate is worse: map_50 0 against the champion's 1 (-1)")
+    truth = "ab" * 20
+    won = compare(classifier(*"aa" * 20, truth=truth), classifier(*"aa" + "ab" * 19, truth=truth))
+    assert (won.metric, won.champion, won.candidate, won.verdict) == ("accuracy", 0.5, 0.975, "better")
+    assert won.difference == won.gain == pytest.approx(0.475)
+    assert 0.3 < won.low < won.difference < won.high < 0.65
+    assert won.sentence.startswith("the candidate is better: accuracy 0.975 against the champion's 0.5 (+0.475; 95 % i")
+    assert won.sentence.endswith(f"{won.low:+.4g} to {won.high:+.4g}) on 40 images")
+    lost = compare(classifier(*"ab" * 20, truth=truth), classifier(*"aa" * 20, truth=truth))
+    assert (lost.verdict, lost.difference) == ("worse", -0.5)
+    assert lost.high < 0
+
+
+def test_a_small_difference_decides_nothing():
+    truth = "ab" * 20
+    told = compare(classifier(*"ab" * 19 + "aa", truth=truth), classifier(*truth, truth=truth))
+    assert told.difference == pytest.approx(1 / 40)
+    assert told.low == 0 < told.high
+    assert told.verdict == "cannot tell"
+    assert told.sentence.startswith("nobody can tell which is better: accuracy 1 against the champion's 0.975 (+0.025;")
+
+
+def test_a_pair_is_told_apart_where_two_intervals_overlap():
+    """What both find hard is no difference: of 200 images both miss the same 100, and one of them 12 more."""
+    truth = "ab" * 100
+    one = classifier(*"aa" * 100, truth=truth)
+    other = classifier(*"aa" * 88 + "ab" * 12, truth=truth)
+    assert one.summary["accuracy_high"] > other.summary["accuracy_low"]
+    assert compare(one, other).verdict == "better"
+
+
+def test_of_too_few_images_nobody_can_tell():
+    five, six = (compare(classifier(*"b" * n, truth="a" * n), classifier(*"a" * n, truth="a" * n)) for n in (5, 6))
+    assert (five.verdict, six.verdict) == ("cannot tell", "better")
+    assert five.low == 1
+
+
+def test_every_number_that_both_have_is_compared_the_headline_first():
+    truth = "ab" * 20
+    rows = comparisons(
+        classifier(*"aa" * 20, truth=truth), classifier(*truth, truth=truth), names=("roofs/1", "roofs/2")
+    )
+    assert rows[0].metric == "accuracy"
+    verdicts = {row.metric: row.verdict for row in rows}
+    assert verdicts["log_loss"] == verdicts["macro_f1"] == "better"
+    assert "images" not in verdicts
+    assert not any(name.endswith(("_low", "_high", "_std")) for name in verdicts)
+    assert rows[0].sentence.startswith("roofs/2 is better: accuracy 1 against roofs/1's 0.5 (")
+    mixed = comparisons(classifier(*"aabb"), classifier(*"aabb", exclusive=False), ("a", "b"))
+    assert {row.metric for row in mixed} == set(OF_SCORES)
 
 
 def test_of_several_concepts_accuracy_is_no_headline():
@@ -57,24 +99,32 @@ def test_of_several_concepts_accuracy_is_no_headline():
     )
     assert silent.summary["accuracy"] == 0.9 > ranking.summary["accuracy"]
     won = compare(silent, ranking)
-    assert (won.metric, won.better, won.candidate) == ("macro_average_precision", True, 1.0)
+    assert (won.metric, won.verdict, won.candidate) == ("macro_average_precision", "better", 1.0)
 
 
 def test_equal_is_not_better():
     same = compare(classifier(*"aabb"), classifier(*"aabb"))
-    assert not same.better
-    assert same.sentence.startswith("the candidate is no better: ")
+    assert (same.verdict, same.difference, same.low, same.high) == ("cannot tell", 0, 0, 0)
 
 
 def test_less_loss_is_better():
-    result = compare(classifier(*"abbb"), classifier(*"aabb"), "log_loss")
-    assert result.better
-    assert result.difference < 0
+    truth = "ab" * 20
+    result = compare(classifier(*"bb" * 20, truth=truth), classifier(*truth, truth=truth), "log_loss")
+    assert result.verdict == "better"
+    assert result.high < 0 < result.gain == -result.difference
+
+
+def test_detectors_are_told_apart():
+    truth, off = (0, 0, 10, 10), (50, 50, 60, 60)
+    told = compare(detector(off), detector(truth))
+    assert (told.metric, round(told.difference, 9), told.low, told.high) == ("map_50", 1, 1, 1)
+    assert told.verdict == "cannot tell"  # one image
+    assert math.isnan(compare(detector(off), detector(truth), "mar_1").low)
 
 
 def test_an_undefined_number_decides_nothing():
     result = compare(detector(labelled=0), detector((0, 0, 9, 9), labelled=0))
-    assert not result.better
+    assert result.verdict == "cannot tell"
     assert math.isnan(result.difference)
     assert "nobody can tell" in result.sentence
     assert "map_50 undefined" in result.sentence
@@ -90,7 +140,7 @@ def test_what_was_not_measured_alike_is_not_compared():
     sigmoid = classifier(*"aabb", exclusive=False)
     with pytest.raises(Fault, match=r"accuracy means one thing .* compare them by macro_roc_auc"):
         compare(sigmoid, classifier(*"aabb"))
-    assert not compare(sigmoid, classifier(*"aabb"), "macro_roc_auc").better
+    assert compare(sigmoid, classifier(*"aabb"), "macro_roc_auc").verdict == "cannot tell"
 
 
 def test_counts_and_bounds_are_no_metrics():
@@ -124,20 +174,34 @@ def test_the_total_table_adds_up():
     assert (row["Total Labeled"], row["Total Predicted"], row["Precision"]) == (1, 2, 0.5)
 
 
+def mean_of(values):
+    return lambda images: {"mean": float(values[images].mean())}
+
+
 def test_the_bootstrap_of_a_mean_is_as_wide_as_theory_says():
     values = np.random.default_rng(1).normal(3, 2, 400)
-    interval = bootstrap(lambda images: float(values[images].mean()), 400)
+    interval = bootstrap(mean_of(values), 400)["mean"]
     half = 1.96 * values.std() / 20
     assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
     assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
-    assert interval == bootstrap(lambda images: float(values[images].mean()), 400)
-    assert interval != bootstrap(lambda images: float(values[images].mean()), 400, seed=1)
+    assert interval == bootstrap(mean_of(values), 400)["mean"]
+    assert interval != bootstrap(mean_of(values), 400, seed=1)["mean"]
+
+
+def test_the_interval_of_a_difference_is_of_pairs():
+    draw = np.random.default_rng(1)
+    hard = draw.normal(0, 5, 400)
+    first, second = hard + draw.normal(0, 0.5, 400), hard + draw.normal(0.2, 0.5, 400)
+    interval = paired(mean_of(first), mean_of(second), 400)["mean"]
+    half = 1.96 * (second - first).std() / 20
+    assert interval.low == pytest.approx((second - first).mean() - half, abs=0.01)
+    assert interval.high == pytest.approx((second - first).mean() + half, abs=0.01)
 
 
 def test_the_bootstrap_of_nothing_is_undefined():
-    assert math.isnan(bootstrap(lambda images: 1.0, 0).low)
-    assert math.isnan(bootstrap(lambda images: math.nan, 3, rounds=5).high)
-    assert bootstrap(lambda images: math.nan if 0 in images else 2.0, 2, rounds=50).low == 2
+    assert bootstrap(lambda images: {"mean": 1.0}, 0) == {}
+    assert math.isnan(bootstrap(lambda images: {"mean": math.nan}, 3, rounds=5)["mean"].high)
+    assert bootstrap(lambda images: {"mean": math.nan if 0 in images else 2.0}, 2, rounds=50)["mean"].low == 2
 
 
 def test_what_a_gate_may_ask_for_is_measured_and_better_when_higher():

@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
-from tasks.metrics.coco import TWELVE, coco
+from tasks.metrics.coco import ENGINE, ENGINES, TWELVE, coco
 from tasks.metrics.detection import best_threshold, detection
 from tasks.metrics.matching import match
 from tasks.metrics.resampling import Resampled
@@ -116,17 +116,35 @@ def same(got, want):
     return (math.isnan(got) and want == -1) or got == want
 
 
-@pytest.mark.parametrize("block", range(3))
-def test_numbers_are_cocos_to_the_last_digit(block):
-    for seed in range(block * 100, block * 100 + 100):
+@pytest.mark.parametrize("block", range(4))
+def test_numbers_are_cocos_to_the_last_bit(block, monkeypatch):
+    """1,200 cases with crowds, ties, empty images, doubles, more than 100 regions and concepts that nothing has."""
+    for seed in range(block * 300, block * 300 + 300):
         annotations, found, names = random_case(seed)
-        twelve, average = coco(annotations, found, names)
         oracle = cocoeval(annotations, found, names)
-        for name, want in zip(TWELVE, oracle.stats, strict=True):
-            assert same(twelve[name], want), (seed, name)
-        want = oracle.eval["precision"][:, :, :, 0, -1]
-        want = np.where(want > -1, want, np.nan).mean(axis=1)
-        assert average == pytest.approx(want, rel=1e-12, nan_ok=True), seed
+        precision = oracle.eval["precision"][..., -1]
+        for engine in ENGINES:
+            monkeypatch.setenv(ENGINE, engine)
+            twelve, average = coco(annotations, found, names)
+            for name, want in zip(TWELVE, oracle.stats, strict=True):
+                assert same(twelve[name], want), (engine, seed, name)
+            want = np.where(precision > -1, precision, np.nan).mean(axis=1)
+            np.testing.assert_array_equal(average, want, err_msg=f"{engine} {seed}")
+
+
+def test_the_cases_hold_what_they_are_there_for():
+    cases = [random_case(seed) for seed in range(1200)]
+    assert any(any(entry.crowd) for entries, _, _ in cases for entry in entries)
+    assert any(len(entry.boxes) == 0 for entries, _, _ in cases for entry in entries)
+    assert any(np.bincount(each.labels).max(initial=0) > 100 for _, found, _ in cases for each in found)
+    assert any(len(set(each.scores.tolist())) < len(each) for _, found, _ in cases for each in found)
+    assert any(set(names) - {n for e in entries for n in e.box_concepts} for entries, _, names in cases)
+
+
+def test_an_engine_that_there_is_not_is_refused(monkeypatch):
+    monkeypatch.setenv(ENGINE, "hotcocoa")
+    with pytest.raises(Fault, match=r"SIGHTLINE_COCO: there is no engine 'hotcocoa'\..*Did you mean 'hotcoco'"):
+        coco(*random_case(1))
 
 
 def test_the_report_holds_those_numbers():
@@ -135,8 +153,8 @@ def test_the_report_holds_those_numbers():
     twelve, average = coco(annotations, found, names)
     assert {name: report.summary[name] for name in TWELVE} == pytest.approx(twelve, nan_ok=True)
     for label, row in enumerate(report.per_concept):
-        assert row["Average Precision"] == pytest.approx(average[:, label].mean(), nan_ok=True)
-        assert row["AP50"] == pytest.approx(average[0, label], nan_ok=True)
+        assert row["Average Precision"] == pytest.approx(average[:, label, 0].mean(), nan_ok=True)
+        assert row["AP50"] == pytest.approx(average[0, label, 0], nan_ok=True)
 
 
 @pytest.mark.parametrize("iou", [0.5, 0.75, 0.8, 0.9])

@@ -111,4 +111,4 @@ def test_the_better_of_two_is_told_by_recall():
         retrieval(entries, unit(rows)) for rows in ([[1, 0], [1, 0.1], [0, 1], [0.1, 1]], [[1, 0], [0, 1]] * 2)
     )
     verdict = compare(bad, good)
-    assert verdict.better and verdict.metric == "recall_1" and verdict.difference == 1
+    assert (verdict.metric, verdict.difference, verdict.low) == ("recall_1", 1, 1)
