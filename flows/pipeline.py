@@ -21,12 +21,13 @@ class Outcome(BaseModel):
 
 
 @flow(flow_run_name="pipeline {app}")
-def pipeline(app: str) -> Outcome:
+def pipeline(app: str, min_improvement: float | None = None) -> Outcome:
     """Bring the data in, train on it, measure, and promote the model if it is better.
 
     app: its name, or the path of its file.
+    min_improvement: by how much it must be better, 0 to 1, in place of the app's gate. Empty: as that says.
     """
-    product = read_app(app)
+    product = read_app(app).with_gate(min_improvement)
     ingest(product.place, product.dataset, product.format, product.split, product.tolerance)
     return improve(product)
 

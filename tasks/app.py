@@ -29,8 +29,9 @@ class Gate(BaseModel):
     metric: str = ""
     """Higher is better; empty: accuracy for a classifier, macro_average_precision where an image may have several
     concepts, map_50 for a detector, recall_1 for an embedder, silhouette for a clusterer."""
-    min_improvement: float = Field(0.0, ge=0, le=1)
-    """By so much the metric must be higher than the champion's."""
+    min_improvement: float | None = Field(None, ge=0, le=1)
+    """By so much the metric must be higher than the champion's. Empty: the 95 % interval of the difference, of pairs on
+    the same images, must lie above 0."""
     minimum: float = Field(0.0, ge=0, le=1)
     """Nothing below this is ever promoted, not even a first version."""
 
@@ -94,7 +95,7 @@ class App(BaseModel):
     def _good_gate(cls, given: Gate, before: ValidationInfo) -> Gate:
         if given.metric and "training" in before.data:
             from tasks.kinds import KINDS  # with numpy: .3 s, for those who name a metric
-            from tasks.metrics.compare import GATED
+            from tasks.metrics.compare import GATED, UNBOUNDED
 
             training = parameters(before.data["training"])
             task = KINDS[training.type].report.task
@@ -102,12 +103,23 @@ class App(BaseModel):
             if given.metric not in gated:
                 known = choices(given.metric, gated)
                 raise ValueError(f"gate.metric: no {task} model is promoted by {given.metric!r}. {known}")
+            if given.metric in UNBOUNDED and given.min_improvement is None:
+                how = "say with min_improvement by how much a new version must be better"
+                raise ValueError(f"gate.metric: a difference in {given.metric} has no interval: {how}")
         return given
 
     @property
     def place(self) -> str:
         """Where the source is, whatever folder a command is given in."""
         return str(root() / self.source)
+
+    def with_gate(self, min_improvement: float | None) -> App:
+        """The app with another bar in its gate; with none, as it is. Raises Fault where it is out of range."""
+        if min_improvement is None:
+            return self
+        if not 0 <= min_improvement <= 1:
+            raise Fault(f"min_improvement: a number from 0 to 1 is wanted, got {min_improvement}")
+        return self.model_copy(update={"gate": self.gate.model_copy(update={"min_improvement": min_improvement})})
 
     def parameters(self) -> Parameters:
         """Of the training, checked."""
@@ -223,8 +235,9 @@ training:
 gate:
   # Empty: accuracy for a classifier (of several concepts an image: macro_average_precision), map_50 for a detector.
   metric: ""
-  # By so much it must be better, 0 to 1.
-  min_improvement: 0.0
+  # Empty: when the whole 95 % interval of the difference, on the same images, lies above 0. A number, 0 to 1: when it
+  # is better by that much, whatever the interval.
+  min_improvement:
 
 # Cron: minute, hour, day, month, weekday. This is every night at two, UTC unless prefect.yaml says otherwise.
 schedule: "0 2 * * *"

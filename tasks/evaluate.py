@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,26 +15,35 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault
 from models.runtime.predictions import Answer
-from tasks.answers import answers, predictor
+from tasks.answers import predictor
 from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
-from tasks.data.dataset import Dataset
+from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
 from tasks.files import write
-from tasks.kinds import KINDS, check_measurable
-from tasks.metrics.compare import Report
+from tasks.kept import answered, report_folder
+from tasks.kinds import KINDS
+from tasks.metrics.compare import Report, beside
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note
 from tasks.tracking import active, experiment
-from tasks.workspace import state
 
 SOURCES = (
     "data/narrowing.py",
     "metrics/*.py",
-    *("report.py", "plots.py", "charts.py", "style.py", "drawing.py", "kinds.py", "answers.py", "evaluate.py"),
+    *(
+        "report.py",
+        "plots.py",
+        "charts.py",
+        "style.py",
+        "drawing.py",
+        "kinds.py",
+        "answers.py",
+        "kept.py",
+        "evaluate.py",
+    ),
     *("sheets.py", "worst.py", "neighbours.py", "groups.py"),
 )
 
@@ -83,27 +91,18 @@ def evaluate(version: Version, dataset: PinnedDataset, split: str, threshold: fl
     return kept
 
 
-def report_folder(version: Version, dataset: PinnedDataset, split: str) -> Path:
-    """Where the report of a version on a split lies."""
-    return state() / "reports" / f"{version.name}-{version.number}" / f"{dataset.name}-{split}"
-
-
 def _measure(
     version: Version, dataset: PinnedDataset, split: str, threshold: float | None, folder: Path, digest: str
 ) -> Evaluation:
     from tasks.report import plain, save
 
-    ready = predictor(version)
-    opened = as_learned(dataset.open(), ready.card.parameters.get("concepts", ()))
-    annotations = opened.split(split)
-    if not annotations:
-        raise Fault(f"dataset {dataset.name}: its {split} split is empty, there is nothing to measure on")
-    began = time.monotonic()
-    found = answered(version, opened, annotations, f"{version} on {dataset.name} {split}")
-    milliseconds = round((time.monotonic() - began) / len(annotations) * 1000, 2)
-    report = measured(ready.card, annotations, found, threshold)
+    asked, card = answered(version, dataset, split), predictor(version).card
+    opened = as_learned(dataset.open(), card.parameters.get("concepts", ()))
+    annotations = entries(opened, split)
+    found = asked.on(annotations)
+    report = measured(card, annotations, found, threshold)
     files = save(report, folder, f"{version} on {dataset.name} {split}")
-    files += KINDS[ready.card.type].sheets(opened, annotations, found, report, folder)
+    files += KINDS[card.type].sheets(opened, annotations, found, report, folder)
     seen = trained_on(version)
     summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
     evaluation = Evaluation(
@@ -115,15 +114,16 @@ def _measure(
         metrics=summary,
         headline=report.headline,
         per_concept=[plain(row) for row in report.per_concept],
-        milliseconds=milliseconds,
+        milliseconds=asked.milliseconds,
         images=len(annotations),
         seen_in_training=sum(entry.sha256 in seen for entry in annotations),
         run=_tracked(version, dataset, split, summary, files, folder),
         report=str(folder),
     )
     if dataset.name == version.dataset and threshold is None:  # at another threshold they are not its own
-        note(version, milliseconds=milliseconds)
-        note(version, **{f"{split}.{name}": round(value, 6) for name, value in summary.items()})
+        note(version, milliseconds=asked.milliseconds)
+        own = {name: value for name, value in summary.items() if name.startswith(report.headline) or not beside(name)}
+        note(version, **{f"{split}.{name}": round(value, 6) for name, value in own.items()})
     content = evaluation.model_dump() | {"digest": digest}
     write(folder / "evaluation.json", json.dumps(content, indent=1))
     return evaluation
@@ -150,12 +150,6 @@ def _experiment(version: Version) -> str:
     if not version.run or not active(version.run):
         return experiment(version.name)
     return experiment(client().get_experiment(client().get_run(version.run).info.experiment_id).name)
-
-
-def answered(version: Version, dataset: Dataset, annotations: Sequence[Annotation], what: str) -> list[Answer]:
-    """A version's answers on some images of a dataset. Raises Fault when model and labels do not fit."""
-    check_measurable(predictor(version).card, dataset)
-    return [answer for _, _, answer in answers(version, [dataset.path(entry) for entry in annotations], what)]
 
 
 def measured(card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None) -> Report:

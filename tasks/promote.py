@@ -14,10 +14,11 @@ from tasks.answers import predictor
 from tasks.app import Gate
 from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
-from tasks.data.dataset import Dataset
+from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
-from tasks.evaluate import Evaluation, answered, measured
-from tasks.metrics.compare import Report, compare
+from tasks.evaluate import Evaluation, measured
+from tasks.kept import answered
+from tasks.metrics.compare import Comparison, Report, compare
 from tasks.page import log, show
 from tasks.plan import PinnedDataset
 from tasks.registry import CHAMPION, Version, note, set_alias, versions
@@ -86,39 +87,47 @@ def _decide(
     return answer.model_copy(update=_duel(candidate, champion, dataset, gate, metric, evaluation.split))
 
 
-def _measured(version: Version, dataset: Dataset, images: Sequence[Annotation]) -> Report:
-    found = answered(version, dataset, images, f"{version} on {len(images)} images")
-    return measured(predictor(version).card, images, found, None)
-
-
 def _duel(
     candidate: Version, champion: Version, dataset: PinnedDataset, gate: Gate, metric: str, split: str
 ) -> dict[str, Any]:
     """Both on the images of the split that neither learned from: what was found, and who is champion."""
     seen = trained_on(champion) | trained_on(candidate)
     opened = as_learned(dataset.open(), predictor(candidate).card.parameters.get("concepts", ()))
-    fair = tuple(entry for entry in opened.split(split) if entry.sha256 not in seen)
+    fair = [entry for entry in entries(opened, split) if entry.sha256 not in seen]
     if not fair:
         why = f"{candidate} stays: there is no {split} image that neither it nor {champion} was trained on."
         return {"images": 0, "why": why}
     predictor(champion)  # damaged, it is no matter of comparing
     try:
-        measured_candidate = _measured(candidate, opened, fair)
-        duel = compare(_measured(champion, opened, fair), measured_candidate, metric)
+        new = _measured(candidate, dataset, split, fair)
+        duel = compare(_measured(champion, dataset, split, fair), new, metric)
     except Fault as fault:  # other concepts, or another meaning of them: nobody can say which is better
         if fault.__cause__:
             raise  # one of the two stopped with an error of its own: that says nothing about which is better
         by_hand = f"`sightline model promote {candidate}` makes it champion by hand."
         why = f"{candidate} stays: it cannot be compared with {champion}. {fault} {by_hand}"
         return {"images": len(fair), "why": why}
-    better = duel.better and abs(duel.difference) >= gate.min_improvement
-    needed = f" It had to be better by {gate.min_improvement:g}." if gate.min_improvement else ""
-    verb = "takes the place of" if better else "does not replace"
+    promoted, needed = _enough(duel, gate)
+    verb = "takes the place of" if promoted else "does not replace"
     return {
         "images": len(fair),
-        "promoted": better,
-        "champion": str(candidate if better else champion),
+        "promoted": promoted,
+        "champion": str(candidate if promoted else champion),
         "candidate_score": duel.candidate,
         "champion_score": duel.champion,
         "why": f"{candidate} {verb} {champion}: {duel.sentence}, none of which either was trained on.{needed}",
     }
+
+
+def _measured(version: Version, dataset: PinnedDataset, split: str, images: Sequence[Annotation]) -> Report:
+    return measured(predictor(version).card, images, answered(version, dataset, split).on(images), None)
+
+
+def _enough(duel: Comparison, gate: Gate) -> tuple[bool, str]:
+    """Whether the candidate is better by what the gate asks for, and what that was, where it is not plain."""
+    if gate.min_improvement is not None:
+        needed = f" It had to be better by {gate.min_improvement:g}." if gate.min_improvement else ""
+        return duel.gain > 0 and duel.gain >= gate.min_improvement, needed
+    if duel.verdict == "cannot tell" and duel.gain > 0:
+        return False, " The whole interval would have to be on its side (or min_improvement say how much is enough)."
+    return duel.verdict == "better", ""

@@ -44,12 +44,13 @@ def app_check(name: Annotated[str, Argument(help="An app's name, or its file.")]
     app = read_app(name)
     given = app.parameters()
     model = app.model or default_name(app.dataset, template(given.template).type)
-    better = f" by {app.gate.min_improvement:g}" if app.gate.min_improvement else ""
+    enough = app.gate.min_improvement
+    better = "better, beyond doubt," if enough is None else f"better by {enough:g}" if enough else "better"
     lines = [
         f"{app_path(name)} is in order. Every run would",
         f"  ingest   {app.place} as data/{app.dataset}",
         f"  train    {given.template}{_epochs(given)}, as the model {model}",
-        f"  promote  it when its {app.gate.metric or 'headline metric'} is better{better} than the champion's",
+        f"  promote  it when its {app.gate.metric or 'headline metric'} is {better} than the champion's",
         f"  at       {app.schedule} (cron; UTC unless prefect.yaml names another time zone)",
     ]
     there = Path(app.place).exists()

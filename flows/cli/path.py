@@ -10,6 +10,7 @@ from typer import Argument, Option
 from flows.cli.output import MODEL, Json, answer, loading, number, run, table
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
+IMPROVED = "By how much a new version must be better; default: as the app's gate says."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
 LISTED = 20  # concepts in a prediction's line; --json holds all
 
@@ -178,13 +179,14 @@ def most(found: dict[str, int]) -> str:
 
 def pipeline(
     app: Annotated[str, Argument(help="An app's name, or its file.")],
+    min_improvement: Annotated[float | None, Option(min=0, max=1, help=IMPROVED)] = None,
     json: Json = False,
 ) -> None:
     """One product's night: ingest, train, measure, and promote the model if it is better."""
     loading()
     from flows.pipeline import pipeline as flow
 
-    done = run(flow, app)
+    done = run(flow, app, min_improvement)
     answer(done, json, f"{told(done.evaluation)}\n\n{done.promotion.why}")
 
 

@@ -13,7 +13,8 @@ from tasks import evaluate as verb
 from tasks import report
 from tasks.answers import predictor
 from tasks.data.store import heading
-from tasks.evaluate import evaluate, report_folder
+from tasks.evaluate import evaluate
+from tasks.kept import report_folder
 from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
 from tasks.plan import PinnedDataset

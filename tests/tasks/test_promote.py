@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from models.runtime.faults import Fault
+from tasks import promote as promotion
 from tasks import report
 from tasks.app import Gate
 from tasks.artifacts import artifacts
 from tasks.evaluate import evaluate
+from tasks.metrics.compare import compare
 from tasks.plan import PinnedDataset
 from tasks.promote import Promotion, promote
 from tasks.registry import Version, client, resolve, set_alias
@@ -72,14 +76,39 @@ def test_not_even_the_first_when_it_is_below_the_minimum(match):
 
 def test_a_better_one_takes_the_place(match):
     set_alias(match.wide, "champion")
-    decision = match.decide(match.tall)
+    decision = match.decide(match.tall, min_improvement=0)
     assert (decision.promoted, decision.champion, decision.images) == (True, str(match.tall), 4)
     assert (decision.candidate_score, decision.champion_score) == (0.75, 0.25)
     assert decision.why == (
-        f"{match.tall} takes the place of {match.wide}: the candidate is better: accuracy 0.75 against the champion's "
-        "0.25 (+0.5) on 4 images, none of which either was trained on."
+        f"{match.tall} takes the place of {match.wide}: nobody can tell which is better: accuracy 0.75 against the "
+        "champion's 0.25 (+0.5; 95 % interval -0.5 to +1) on 4 images, none of which either was trained on."
     )
     assert str(resolve(match.name)) == str(match.tall)
+
+
+def test_beyond_doubt_unless_the_gate_says_how_much(match, monkeypatch):
+    """On four images nobody can tell; were they enough and all on one side, it would be promoted without more."""
+    set_alias(match.wide, "champion")
+    decision = match.decide(match.tall)
+    assert (decision.promoted, decision.champion) == (False, str(match.wide))
+    assert "does not replace" in decision.why and "nobody can tell which is better" in decision.why
+    assert decision.why.endswith(
+        " The whole interval would have to be on its side (or min_improvement say how much is enough)."
+    )
+    monkeypatch.setattr(promotion, "compare", partial(changed, low=0.1))
+    decision = match.decide(match.tall)
+    assert decision.promoted
+    assert "the candidate is better: accuracy 0.75" in decision.why
+
+
+def changed(champion, candidate, metric, low):
+    """A comparison with more images behind it."""
+    return replace(
+        compare(champion, candidate, metric),
+        low=low,
+        verdict="better",
+        sentence="the candidate is better: accuracy 0.75",
+    )
 
 
 def test_a_worse_one_does_not(match):
@@ -87,7 +116,8 @@ def test_a_worse_one_does_not(match):
     decision = match.decide(match.wide)
     assert (decision.promoted, decision.champion) == (False, str(match.tall))
     why = (
-        f"{match.wide} does not replace {match.tall}: the candidate is worse: accuracy 0.25 against the champion's 0.75"
+        f"{match.wide} does not replace {match.tall}: nobody can tell which is better: accuracy 0.25 against the "
+        "champion's 0.75"
     )
     assert decision.why.startswith(why)
     assert str(resolve(match.name)) == str(match.tall)
@@ -97,7 +127,8 @@ def test_nor_does_an_equal_one(match):
     set_alias(match.tall, "champion")
     decision = match.decide(match.twin)
     assert not decision.promoted
-    assert "the candidate is no better: accuracy 0.75 against the champion's 0.75 (+0)" in decision.why
+    assert "accuracy 0.75 against the champion's 0.75 (+0; 95 % interval +0 to +0)" in decision.why
+    assert decision.why.endswith("none of which either was trained on.")
 
 
 @pytest.mark.parametrize(("needed", "promoted"), [(0.5, True), (0.51, False)])
