@@ -1,29 +1,32 @@
-"""Measure several models on the same images and set their numbers side by side."""
+"""Measure several models on the same images, or one on several datasets, and say which is better."""
 
-from typing import Any
+from itertools import product
 
 from prefect import flow
 from prefect.runtime import flow_run
 
+from tasks import compare as verbs
 from tasks.evaluate import evaluate
 from tasks.plan import pin
 from tasks.registry import resolve
-from tasks.report import side_by_side
 
 
 def named() -> str:
-    """What a run is called: by the dataset where one is given."""
+    """What a run is called: by the datasets where some are given."""
     given = flow_run.parameters  # of a deployment's run, those alone that it was given
-    where = given.get("dataset") or "the data of the first"
-    return f"compare {', '.join(given['models'])} on {where} {given.get('split', 'test')}"
+    where = ", ".join(given.get("datasets") or ["the data of the first"])
+    return f"compare {', '.join(given['models'])} on {where} {', '.join(given.get('splits') or ['test'])}"
 
 
 @flow(flow_run_name=named)
-def compare(models: list[str], dataset: str = "", split: str = "test") -> list[dict[str, Any]]:
-    """Measure several models on the same images and set their numbers side by side.
+def compare(models: list[str], datasets: list[str] | None = None, splits: list[str] | None = None) -> verbs.Comparison:
+    """Measure several models on the same images, or one on several datasets, and say which is better.
 
-    dataset: empty means the one the first model was trained on.
+    models: names, name@alias, name/number, or folders with a version's files.
+    datasets: empty means the one the first model was trained on.
+    splits: empty means test.
     """
     versions = [resolve(model) for model in models]
-    pinned = pin(dataset or versions[0].dataset)
-    return side_by_side([evaluate(version, pinned, split) for version in versions])
+    pinned = [pin(dataset) for dataset in datasets or [versions[0].dataset]]
+    measurements = list(product(versions, pinned, splits or ["test"]))
+    return verbs.compare(measurements, [evaluate(*each) for each in measurements])

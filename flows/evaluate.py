@@ -15,10 +15,15 @@ def named() -> str:
 
 
 @flow(flow_run_name=named)
-def evaluate(model: str, dataset: str = "", split: str = "test", threshold: float | None = None) -> verbs.Evaluation:
+def evaluate(
+    model: str, dataset: str = "", split: str = "test", threshold: float | None = None, precision: float = 0.95
+) -> verbs.Evaluation:
     """Measure a registered model on one split of a dataset: numbers, tables, curves.
 
     dataset: empty means the one it was trained on.
+    split: several with `+` between: val+test.
+    threshold: from which score something counts; empty: the model's own.
+    precision: for which each concept's threshold is looked up.
     """
     version = resolve(model)
-    return verbs.evaluate(version, pin(dataset or version.dataset), split, threshold)
+    return verbs.evaluate(version, pin(dataset or version.dataset), split, threshold, precision)

@@ -25,6 +25,8 @@ def artifacts(version: Version) -> Path:
 
     From a server elsewhere it is brought here once. Raises Fault where there is none: deleted, or not made here.
     """
+    if version.folder:
+        return Path(version.folder)
     try:
         logged = client().get_logged_model(version.logged_model)
         return artifacts_at(f"{logged.artifact_location}/artifacts/version", _downloaded(version))

@@ -6,6 +6,8 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,36 +17,31 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.card import Card
+from models.runtime.faults import Fault
 from models.runtime.predictions import Answer
 from tasks.answers import predictor
 from tasks.artifacts import trained_on
 from tasks.data.annotations import Annotation
+from tasks.data.dataset import Dataset
 from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
 from tasks.files import write
+from tasks.html.facts import Facts
 from tasks.kept import answered, report_folder
 from tasks.kinds import KINDS
 from tasks.metrics.compare import Report, beside
+from tasks.metrics.curves import WANTED
 from tasks.page import log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note
-from tasks.tracking import active, experiment
+from tasks.tracking import active, experiment, git_revision
 
 SOURCES = (
     "data/narrowing.py",
     "metrics/*.py",
-    *(
-        "report.py",
-        "plots.py",
-        "charts.py",
-        "style.py",
-        "drawing.py",
-        "kinds.py",
-        "answers.py",
-        "kept.py",
-        "evaluate.py",
-    ),
-    *("sheets.py", "worst.py", "neighbours.py", "groups.py"),
+    "html/*",
+    *(f"{name}.py" for name in ("evaluate", "kept", "answers", "kinds", "report", "tables", "plots", "charts")),
+    *(f"{name}.py" for name in ("style", "drawing", "sheets", "worst", "neighbours", "groups")),
 )
 
 
@@ -77,33 +74,66 @@ class Evaluation(BaseModel):
     measured_before: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is measured: a version on a split of a dataset; from which score on something counts (None: its own), and
+    for which precision each concept's threshold is looked up."""
+
+    version: Version
+    dataset: PinnedDataset
+    split: str
+    threshold: float | None
+    precision: float
+
+    @property
+    def title(self) -> str:
+        """Of the report."""
+        return f"{self.version} on {self.dataset.name} {self.split}"
+
+    @property
+    def digest(self) -> str:
+        """Of everything that decides the numbers: version, images, threshold and the code that measures."""
+        here, code = Path(__file__).parent, hashlib.sha256()
+        for path in sorted(path for pattern in SOURCES for path in here.glob(pattern) if path.is_file()):
+            code.update(path.read_bytes())
+        meaning = [self.version.logged_model, str(self.version), self.dataset.version, self.split, self.threshold]
+        return hashlib.sha256(json.dumps([*meaning, self.precision, code.hexdigest()]).encode()).hexdigest()
+
+
 @task(cache_policy=NO_CACHE, task_run_name="evaluate {version} on {split}")
-def evaluate(version: Version, dataset: PinnedDataset, split: str, threshold: float | None = None) -> Evaluation:
-    """Measure a version on one split, with the predictor that everything else uses; known results are not redone."""
+def evaluate(
+    version: Version, dataset: PinnedDataset, split: str, threshold: float | None = None, precision: float = WANTED
+) -> Evaluation:
+    """Measure a version on one split, with the predictor that everything else uses; known results are not redone.
+
+    precision: for which each concept's threshold is looked up.
+    """
+    if not 0 < precision <= 1:
+        raise Fault(f"precision: a number above 0 and at most 1 is wanted, got {precision:g}")
+    question = Question(version, dataset, split, threshold, precision)
     folder = report_folder(version, dataset, split)
-    digest = _digest(version, dataset, split, threshold)
-    kept = _kept(folder, digest)
+    kept = _kept(folder, question.digest)
     if kept is None:
-        kept = _measure(version, dataset, split, threshold, folder, digest)
+        kept = _measure(question, folder)
     else:
         log(f"measured before: {folder}")
     _show(kept)
     return kept
 
 
-def _measure(
-    version: Version, dataset: PinnedDataset, split: str, threshold: float | None, folder: Path, digest: str
-) -> Evaluation:
-    from tasks.report import plain, save
+def _measure(question: Question, folder: Path) -> Evaluation:
+    from tasks.report import plain
 
+    version, dataset, split = question.version, question.dataset, question.split
     asked, card = answered(version, dataset, split), predictor(version).card
     opened = as_learned(dataset.open(), card.parameters.get("concepts", ()))
     annotations = entries(opened, split)
     found = asked.on(annotations)
-    report = measured(card, annotations, found, threshold)
-    files = save(report, folder, f"{version} on {dataset.name} {split}")
-    files += KINDS[card.type].sheets(opened, annotations, found, report, folder)
-    seen = trained_on(version)
+    report = measured(card, annotations, found, question.threshold)
+    learned = trained_on(version)
+    seen = sum(entry.sha256 in learned for entry in annotations)
+    facts = _facts(question, card, len(annotations), seen, asked.milliseconds)
+    files = _files(question, facts, report, opened, annotations, found, folder)
     summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
     evaluation = Evaluation(
         model=str(version),
@@ -116,36 +146,89 @@ def _measure(
         per_concept=[plain(row) for row in report.per_concept],
         milliseconds=asked.milliseconds,
         images=len(annotations),
-        seen_in_training=sum(entry.sha256 in seen for entry in annotations),
-        run=_tracked(version, dataset, split, summary, files, folder),
+        seen_in_training=seen,
+        run=_tracked(question, facts, summary, files, folder),
         report=str(folder),
     )
-    if dataset.name == version.dataset and threshold is None:  # at another threshold they are not its own
-        note(version, milliseconds=asked.milliseconds)
-        own = {name: value for name, value in summary.items() if name.startswith(report.headline) or not beside(name)}
-        note(version, **{f"{split}.{name}": round(value, 6) for name, value in own.items()})
-    content = evaluation.model_dump() | {"digest": digest}
-    write(folder / "evaluation.json", json.dumps(content, indent=1))
+    _noted(question, evaluation)
+    write(folder / "evaluation.json", json.dumps(evaluation.model_dump() | {"digest": question.digest}, indent=1))
     return evaluation
 
 
-def _tracked(
-    version: Version, dataset: PinnedDataset, split: str, summary: dict[str, float], files: Sequence[Path], folder: Path
-) -> str:
+def _facts(question: Question, card: Card, images: int, seen: int, milliseconds: float) -> Facts:
+    """What was measured, as the page says it."""
+    return Facts(
+        model=str(question.version),
+        type=card.type,
+        template=card.template,
+        dataset=question.dataset.name,
+        dataset_version=question.dataset.version,
+        split=question.split,
+        images=images,
+        seen_in_training=seen,
+        parameters=card.parameters,
+        revision=git_revision(),
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        milliseconds=milliseconds,
+    )
+
+
+def _files(
+    question: Question,
+    facts: Facts,
+    report: Report,
+    opened: Dataset,
+    annotations: Sequence[Annotation],
+    found: Sequence[Any],
+    folder: Path,
+) -> list[Path]:
+    """The report as files: text, tables, plots, sheets of pictures, and the page that holds all."""
+    from tasks.html.page import evaluation_page
+    from tasks.report import save
+    from tasks.tables import tables
+
+    made = tables(report, annotations, found, question.precision)
+    warning = not_held_out(facts.seen_in_training, facts.images)
+    page = evaluation_page(report, facts, opened, annotations, found, made)
+    return [
+        write(folder / "report.html", page),
+        *save(report, folder, question.title, made, warning),
+        *KINDS[facts.type].sheets(opened, annotations, found, report, folder),
+    ]
+
+
+def _noted(question: Question, evaluation: Evaluation) -> None:
+    """The numbers on the version in the registry, where they are its own: of its data, at its threshold."""
+    version = question.version
+    if version.folder or question.dataset.name != version.dataset or question.threshold is not None:
+        return
+    note(version, milliseconds=evaluation.milliseconds)
+    own = {name: value for name, value in evaluation.metrics.items() if not beside(name)}
+    own |= {name: value for name, value in evaluation.metrics.items() if name.startswith(evaluation.headline)}
+    note(version, **{f"{question.split}.{name}": round(value, 6) for name, value in own.items()})
+
+
+def not_held_out(seen: int, images: int) -> str:
+    """What must be said of numbers of which some images were learned from; empty of held-out ones."""
+    return f"{seen} of {images} images were seen in training: these are not held-out numbers." if seen else ""
+
+
+def _tracked(question: Question, facts: Facts, summary: dict[str, float], files: Sequence[Path], folder: Path) -> str:
     """The MLflow run that holds the numbers and the files of an evaluation; beside the training's."""
-    with mlflow.start_run(
-        experiment_id=_experiment(version),
-        run_name=f"evaluate {version} on {dataset.name} {split}",
-    ) as run:
-        mlflow.set_tags({"stage": "evaluate", "model": str(version), "dataset": dataset.name, "split": split})
-        mlflow.set_tags({"dataset_version": dataset.version, "parent_run": version.run})
+    version = question.version
+    with mlflow.start_run(experiment_id=experiment_of(version), run_name=f"evaluate {question.title}") as run:
+        mlflow.set_tags({"stage": "evaluate", "model": facts.model, "dataset": facts.dataset, "split": facts.split})
+        mlflow.set_tags({"dataset_version": facts.dataset_version, "parent_run": version.run})
+        threshold = "own" if question.threshold is None else f"{question.threshold:g}"
+        mlflow.set_tags({"threshold": threshold, "seen_in_training": facts.seen_in_training})
+        mlflow.set_tags({"milliseconds": facts.milliseconds, "images": facts.images})
         mlflow.log_metrics(summary)
         for file in files:
             mlflow.log_artifact(str(file), (Path("report") / file.parent.relative_to(folder)).as_posix())
     return run.info.run_id
 
 
-def _experiment(version: Version) -> str:
+def experiment_of(version: Version) -> str:
     """That of its training, where MLflow still has that; else one of the model's name."""
     if not version.run or not active(version.run):
         return experiment(version.name)
@@ -155,16 +238,6 @@ def _experiment(version: Version) -> str:
 def measured(card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None) -> Report:
     """The report of a model's answers; threshold None is the model's own."""
     return KINDS[card.type].measure(card, annotations, found, card.threshold if threshold is None else threshold)
-
-
-def _digest(version: Version, dataset: PinnedDataset, split: str, threshold: float | None) -> str:
-    """Of everything that decides the numbers: version, images, threshold and the code that measures."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(path for pattern in SOURCES for path in here.glob(pattern)):
-        digest.update(path.read_bytes())
-    meaning = [version.logged_model, str(version), dataset.version, split, threshold, digest.hexdigest()]
-    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()
 
 
 def _kept(folder: Path, digest: str) -> Evaluation | None:
@@ -180,11 +253,6 @@ def _kept(folder: Path, digest: str) -> Evaluation | None:
 def _show(evaluation: Evaluation) -> None:
     """The numbers in the Prefect UI."""
     text = (Path(evaluation.report) / "report.md").read_text(encoding="utf-8")
-    if evaluation.seen_in_training:
-        text = (
-            f"**{evaluation.seen_in_training} of {evaluation.images} images were seen in training: "
-            f"these are not held-out numbers.**\n\n{text}"
-        )
     name = f"{evaluation.model}-{evaluation.dataset}-{evaluation.split}"
     pictures = sorted(path for path in Path(evaluation.report).iterdir() if path.suffix in (".png", ".jpg"))
     show(text, f"evaluation-{name}", f"{evaluation.model} on {evaluation.dataset} {evaluation.split}", pictures)

@@ -48,7 +48,8 @@ class Answered:
 
 def report_folder(version: Version, dataset: PinnedDataset, split: str) -> Path:
     """Where the report of a version on a split lies."""
-    return state() / "reports" / f"{version.name}-{version.number}" / f"{dataset.name}-{split}"
+    which = version.logged_model[:8] if version.folder else version.number
+    return state() / "reports" / f"{version.name}-{which}" / f"{dataset.name}-{split}"
 
 
 def answered(version: Version, dataset: PinnedDataset, split: str) -> Answered:
@@ -83,7 +84,7 @@ def _digest(version: Version, dataset: PinnedDataset, split: str) -> str:
 def _kept(path: Path, digest: str) -> tuple[tuple[Answer, ...], float] | None:
     """The answers of a file, and how long one took; None where it has others, or is none."""
     try:
-        with np.load(path, allow_pickle=False) as columns:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as columns:
             if str(columns["digest"]) != digest:
                 return None
             return tuple(READ[str(columns["kind"])](columns)), float(columns["milliseconds"])

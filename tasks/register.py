@@ -67,7 +67,8 @@ def register(plan: TrainingPlan, checkpoint: Checkpoint) -> Version:
         logged = _log(plan, checkpoint, folder, predictor.card)
         stored = f"{logged.artifact_location}/artifacts/version"
         read_back(artifacts_at(stored, Path(scratch) / "stored"), predictor, dataset)
-    version = _enter(plan, checkpoint, predictor.card, logged.model_id)
+        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    version = _enter(plan, checkpoint, predictor.card, logged.model_id, size)
     discard(plan)
     log(f"registered {version}")
     return version
@@ -226,7 +227,7 @@ def ports(card: Card) -> dict:
     }
 
 
-def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card, logged: str) -> Version:
+def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card, logged: str, size: int) -> Version:
     """The last step: the registry's row, its tags, and the alias `challenger`."""
     registry = client()
     try:
@@ -246,6 +247,7 @@ def _enter(plan: TrainingPlan, checkpoint: Checkpoint, card: Card, logged: str) 
         "epochs": str(checkpoint.epochs),
         "samples": str(samples(plan)),
         "image_size": str(card.image_size),
+        "megabytes": f"{size / 1e6:.1f}",
         **record(checkpoint.run),
     }
     entry = registry.create_model_version(

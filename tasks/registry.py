@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from mlflow import MlflowClient
@@ -11,7 +14,9 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from pydantic import BaseModel, ConfigDict
 
+from models.runtime.card import Card
 from models.runtime.faults import Fault, choices, short
+from tasks.pyfunc import SUMS
 from tasks.tracking_store import prepare_store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -22,9 +27,11 @@ class Version(BaseModel):
     """One version of a registered model, written `name/number`.
 
     aliases: that point at it now.  type, template, dataset, dataset_version: of its card.
+    megabytes: of its files, 10⁶ bytes; 0: not known.
     milliseconds: from file to answer, an image, when it was last measured.
     logged_model: MLflow's id of its artifacts.  metrics: measured ones, `<split>.<metric>`.
     created: when it was registered, ISO 8601 in UTC.
+    folder: where its files lie, of a version that is not registered (yet); empty of those that are.
     training_seconds, epochs, samples (images an epoch), image_size, processor: of its training; 0 and empty: not known.
     """
 
@@ -47,9 +54,11 @@ class Version(BaseModel):
     image_size: int = 0
     processor: str = ""
     milliseconds: float = 0.0
+    megabytes: float = 0.0
+    folder: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.number}"
+        return self.folder or f"{self.name}/{self.number}"
 
 
 def client() -> MlflowClient:
@@ -61,8 +70,11 @@ def client() -> MlflowClient:
 def resolve(reference: str) -> Version:
     """The version that `name`, `name@alias` or `name/number` means now. `name` alone: champion, else the newest.
 
+    A path that begins with `/`, `./` or `../` is a folder with a version's files (card.json, weights, runtime).
     Raises Fault with the names, aliases or numbers there are.
     """
+    if reference.startswith(("/", "./", "../")):
+        return _unregistered(reference)
     matched = re.fullmatch(r"(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<number>-?\d+))?", reference)
     if matched is None:
         how = "Write name, name@alias or name/number, as in roofs-detector@champion."
@@ -78,6 +90,28 @@ def resolve(reference: str) -> Version:
         there = f"version {short(wanted or number)}. There are: {', '.join(known)}." if known else "version yet."
         raise Fault(f"{name} has no {there}")
     return known[number]
+
+
+def _unregistered(given: str) -> Version:
+    """A version from its files alone: known by their digest, where a registered one has an id."""
+    folder = Path(given)
+    # os.path, not Path: that raises where the path is longer than the system takes.
+    missing = [name for name in ("card.json", SUMS) if not os.path.isfile(folder / name)]  # noqa: PTH113
+    if missing:
+        what = "so these are not the files of a registered version"
+        raise Fault(f"{short(given)}: there is no {missing[0]}, {what}")
+    folder = folder.resolve()
+    card, sums = Card.read(folder / "card.json"), folder / SUMS
+    return Version(
+        name=folder.name,
+        number=0,
+        type=card.type,
+        template=card.template,
+        dataset=card.dataset,
+        dataset_version=card.dataset_version,
+        logged_model=hashlib.sha256(sums.read_bytes()).hexdigest()[:32],
+        folder=str(folder),
+    )
 
 
 def versions(name: str = "") -> tuple[Version, ...]:
@@ -154,6 +188,7 @@ def _describe(entry: ModelVersion, aliases: dict[str, int]) -> Version:
         },
         training_seconds=float(tags.get("training_seconds", 0)),
         milliseconds=float(tags.get("milliseconds", 0)),
+        megabytes=float(tags.get("megabytes", 0)),
         **{key: int(tags.get(key, 0)) for key in ("epochs", "samples", "image_size")},
         **{key: tags.get(key, "") for key in ("type", "template", "dataset", "dataset_version", "processor")},
     )

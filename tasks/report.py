@@ -8,14 +8,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.files import write
 from tasks.metrics.compare import Report, total
+from tasks.metrics.slices import worse
 from tasks.plots import plot_report
-
-if TYPE_CHECKING:
-    from tasks.evaluate import Evaluation
+from tasks.tables import TITLES, Rows
 
 # The names of a summary as people say them, in the order in which they are read.
 SAID = {
@@ -27,6 +26,11 @@ SAID = {
     "macro_f1": "F1, mean of concepts",
     "macro_precision": "precision, mean of concepts",
     "macro_recall": "recall, mean of concepts",
+    "macro_roc_auc_std": "ROC AUC, spread over concepts",
+    "macro_average_precision_std": "average precision, spread over concepts",
+    "macro_f1_std": "F1, spread over concepts",
+    "macro_precision_std": "precision, spread over concepts",
+    "macro_recall_std": "recall, spread over concepts",
     "log_loss": "log loss",
     "calibration_error": "calibration error (ECE)",
     "recall_1": "recall@1",
@@ -60,6 +64,8 @@ SAID = {
     "images": "images",
 }
 
+LONGEST = 20  # rows of a table on a page; its CSV has all
+
 # The columns of a concept's row in a terminal of 80 characters; predicted is TP + FP.
 SHORT = {
     "Accuracy (ROC AUC)": "ROC AUC",
@@ -72,39 +78,65 @@ SHORT = {
 }
 
 
-def markdown(report: Report, title: str) -> str:
-    """The report as Markdown: headline, notes, the numbers of the whole, the concepts."""
-    lines = [f"# {title}", "", _headline(report), ""]
+def markdown(report: Report, title: str, tables: Mapping[str, Rows] = {}, warning: str = "") -> str:
+    """The report as Markdown: headline, notes, the worst slice, the concepts, the numbers of the whole, the tables."""
+    lines = [f"# {title}", "", *([f"**{warning}**", ""] if warning else []), _headline(report), ""]
+    if found := worst_slice(tables.get("slices", ())):
+        lines += [found, ""]
     if report.notes:
         lines += [*(f"- {note}" for note in report.notes), ""]
-    lines += _table([{next(iter(report.per_concept[0])): "**all**"} | _totals(report), *report.per_concept])
-    lines += ["", *_table([{"metric": said, "value": value} for said, value in _summary(report)])]
+    lines += as_table([{next(iter(report.per_concept[0])): "**all**"} | _totals(report), *report.per_concept])
+    lines += ["", *as_table([{"metric": said, "value": value} for said, value in _summary(report)])]
+    for name, rows in tables.items():
+        shown = rows[:LONGEST]
+        more = [f"The first {LONGEST} of {len(rows)}; all are in {name}.csv."] if len(rows) > LONGEST else []
+        lines += ["", f"## {TITLES[name]}", "", *as_table(shown), *more]
     return "\n".join(lines) + "\n"
 
 
-def save(report: Report, folder: Path, title: str) -> list[Path]:
-    """Write report.json (undefined is null), per_concept.csv, report.md and the plots. Returns their paths."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(report.per_concept[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain(row) for row in report.per_concept)
+def worst_slice(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The sentence on the part of the images where it is worst; empty where there are no parts."""
+    if not rows:
+        return ""
+    row = rows[0]
+    number = f"{SAID.get(row['Metric'], row['Metric'])} {as_text(row['Number'])}"
+    if not worse(dict(row)):
+        return f"No slice is worse than the whole beyond doubt; the lowest is {row['Slice']} {row['Value']}: {number}."
+    interval = f"(95 % interval {as_text(row['Low'])} to {as_text(row['High'])})"
+    whole = f"against {as_text(row['Whole'])} of all"
+    return f"Worst slice: {row['Slice']} {row['Value']}: {number} {interval} on {row['Images']} images, {whole}."
+
+
+def save(
+    report: Report,
+    folder: Path,
+    title: str,
+    tables: Mapping[str, Rows] = {},
+    warning: str = "",
+) -> list[Path]:
+    """Write report.json (undefined is null), report.md, a CSV of each table and the plots. Returns their paths.
+
+    warning: what must stand above all else, in bold.
+    """
+    content = _content(report, title) | {
+        "tables": {name: [plain(row) for row in rows] for name, rows in tables.items()}
+    }
     return [
-        write(folder / "report.json", json.dumps(_content(report, title), indent=1, ensure_ascii=False) + "\n"),
-        write(folder / "per_concept.csv", text.getvalue()),
-        write(folder / "report.md", markdown(report, title)),
+        write(folder / "report.json", json.dumps(content, indent=1, ensure_ascii=False) + "\n"),
+        write(folder / "per_concept.csv", as_csv(report.per_concept)),
+        write(folder / "report.md", markdown(report, title, tables, warning)),
+        *(write(folder / f"{name}.csv", as_csv(rows)) for name, rows in tables.items()),
         *plot_report(report, folder),
     ]
 
 
-def side_by_side(evaluations: Sequence[Evaluation]) -> list[dict[str, Any]]:
-    """One row a model, all concepts together, under the columns people know; undefined is None.
-
-    Seen in training: of how many images a model has no held-out answer, so that it may only look better.
-    """
-    return [
-        plain(total(one.model, one.metrics, one.per_concept)) | {"Seen in training": one.seen_in_training}
-        for one in evaluations
-    ]
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of the same columns as CSV; what is undefined is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(plain(row) for row in rows)
+    return text.getvalue()
 
 
 def _headline(report: Report) -> str:
@@ -113,8 +145,8 @@ def _headline(report: Report) -> str:
     name, said = report.headline, SAID[report.headline]
     if math.isnan(summary[name]):
         return f"{said} is undefined, on {on}."
-    low, high = _text(summary[f"{name}_low"]), _text(summary[f"{name}_high"])
-    return f"{said} {_text(summary[name])} (95 % interval {low} to {high}) on {on}."
+    low, high = as_text(summary[f"{name}_low"]), as_text(summary[f"{name}_high"])
+    return f"{said} {as_text(summary[name])} (95 % interval {low} to {high}) on {on}."
 
 
 def _totals(report: Report) -> dict[str, Any]:
@@ -156,15 +188,15 @@ def _json(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Rows of the same columns as a Markdown table, numbers to the right."""
+def as_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The lines of a Markdown table of rows of the same columns, numbers to the right."""
     columns = list(rows[-1])
     align = ["---:" if isinstance(rows[-1][column], int | float) else ":---" for column in columns]
-    cells = [[_text(row[column]).replace("|", "\\|") for column in columns] for row in rows]
+    cells = [[as_text(row[column]).replace("|", "\\|") for column in columns] for row in rows]
     return [f"| {' | '.join(line)} |" for line in (columns, align, *cells)]
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A fraction with three decimals, a dash for what is undefined."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"

@@ -46,7 +46,7 @@ def worst_errors(
         return []
     whole = sheet(cells, columns, top)
     if report.task == "detection":
-        _legend(ImageDraw.Draw(whole))
+        legend(ImageDraw.Draw(whole), (("wrong", WRONG), ("missed", MISSED), ("right", RIGHT)))
     return [written(whole, path)]
 
 
@@ -83,19 +83,19 @@ def _mislocated(dataset: Dataset, entry: Annotation, found: Regions, wrong: Misl
         pen.rectangle(boxes[i], outline=RIGHT, width=1)
     missed = [([side * times for side in entry.boxes[i]], entry.box_concepts[i]) for i in wrong.missed]
     for box, _ in missed:
-        _dashed(pen, box)
+        dashed(pen, box)
     surest_last = sorted(wrong.wrong, key=lambda i: float(found.scores[i]))
     for i in surest_last:
         pen.rectangle(boxes[i], outline=WRONG, width=2)
     for box, name in missed:
-        _label(pen, (box[0], box[3]), short(name, 16), MISSED, INK, picture.size)
+        tag(pen, (box[0], box[3]), short(name, 16), MISSED, INK, picture.size)
     for i in surest_last:
         text = f"{short(found.concepts[found.labels[i]], 16)} {found.scores[i]:.2f}"
-        _label(pen, (boxes[i][0], boxes[i][1] - LETTERS - 3), text, WRONG, "white", picture.size)
+        tag(pen, (boxes[i][0], boxes[i][1] - LETTERS - 3), text, WRONG, "white", picture.size)
     return captioned(picture, REGIONS[0], f"{len(wrong.wrong)} wrong, {len(wrong.missed)} missed", entry.image)
 
 
-def _dashed(pen: ImageDraw.ImageDraw, box: Sequence[float], dash: int = 5) -> None:
+def dashed(pen: ImageDraw.ImageDraw, box: Sequence[float], dash: int = 5) -> None:
     """White dashes on a dark line, so that they show on any ground."""
     x0, y0, x1, y1 = box
     pen.rectangle((x0, y0, x1, y1), outline=INK, width=2)
@@ -107,7 +107,7 @@ def _dashed(pen: ImageDraw.ImageDraw, box: Sequence[float], dash: int = 5) -> No
             pen.line((x, start, x, min(start + dash, y1)), MISSED, 2)
 
 
-def _label(
+def tag(
     pen: ImageDraw.ImageDraw, at: tuple[float, float], text: str, ground: str, ink: str, within: tuple[int, int]
 ) -> None:
     """A name on its ground, moved as far as it takes to stay inside the picture."""
@@ -118,14 +118,14 @@ def _label(
     pen.text((x + 2, y + high / 2), text, ink, font, "lm")
 
 
-def _legend(pen: ImageDraw.ImageDraw) -> None:
-    """What the lines mean."""
+def legend(pen: ImageDraw.ImageDraw, lines: Sequence[tuple[str, str]]) -> None:
+    """What the lines mean: words, each with its colour."""
     x, y, font = float(GAP), GAP + LETTERS / 2, lettering(LETTERS)
-    for text, colour in (("wrong", WRONG), ("missed", MISSED), ("right", RIGHT)):
+    for text, colour in lines:
         box = (x, y - 6, x + 22, y + 5)
         if colour == MISSED:
             pen.rectangle(box, fill="#999999")
-            _dashed(pen, box)
+            dashed(pen, box)
         else:
             pen.rectangle(box, outline=colour, width=2 if colour == WRONG else 1)
         pen.text((x + 28, y), text, INK, font, "lm")

@@ -10,8 +10,10 @@ import typer
 from typer import Argument, Option
 
 from flows.cli.group import Commands, add
-from flows.cli.output import Json, answer, aside, table
+from flows.cli.output import MODEL, Json, answer, aside, loading, run, table
 from models.runtime.faults import Fault
+
+FIRST = 20  # label issues that a terminal shows; the files hold all that are listed
 
 
 def add_to(app: typer.Typer) -> None:
@@ -106,10 +108,35 @@ def dataset_checkout(
     answer({"dataset": name, "folder": path}, json, f"{path}\n{how}")
 
 
+def dataset_label_issues(
+    dataset: Annotated[str, Argument(help="A dataset's name, or a folder it was checked out to.")],
+    model: Annotated[str, Option(help=f"{MODEL[:-1]}: a classifier or a detector.")],
+    split: Annotated[str, Option(help="train, val, test, or some of them with + between; default: all.")] = "",
+    limit: Annotated[int, Option(min=1, help="So many are listed, the most suspicious.")] = 100,
+    output: Annotated[
+        Path | None, Option(help="Folder for the list and its pictures; default: one of its own.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the labels most likely wrong or missing, by what a model says: CSV and pictures."""
+    loading()
+    from flows.label_issues import label_issues as flow
+    from tasks.label_issues import sentence
+
+    done = run(flow, dataset, model, split, limit, str(output.resolve()) if output else "")
+    shown = [table(done.rows[:FIRST])] if done.rows else []
+    more = [f"and {len(done.rows) - FIRST} more in the files"] if len(done.rows) > FIRST else []
+    count = len(done.sheets)
+    sheets = f", {count} sheet{'s' if count > 1 else ''} of pictures" if count else ""
+    written = f"files: {done.folder} (label_issues.csv{sheets})"
+    answer(done, json, "\n".join([*shown, *more, sentence(done), written]))
+
+
 COMMANDS: Commands = {
     "list": (dataset_list, ""),
     "show": (dataset_show, "roofs"),
     "check": (dataset_check, "roofs"),
     "export": (dataset_export, "roofs exported/ --format coco"),
     "checkout": (dataset_checkout, "roofs@3f2a91"),
+    "label-issues": (dataset_label_issues, "roofs --model roofs-detector"),
 }

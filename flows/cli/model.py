@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from typer import Argument
+from typer import Argument, Option
 
 from flows.cli.group import Commands, add
 from flows.cli.output import MODEL, Json, answer, loading, number, run, table
-
-HELD_OUT = ("accuracy", "macro_average_precision", "map_50", "map", "recall_1", "silhouette")  # of a model, in the list
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,22 +18,17 @@ def add_to(app: typer.Typer) -> None:
 
 def model_list(
     name: Annotated[str, Argument(help="A model's name; default: all.")] = "",
+    dataset: Annotated[str, Option(help="Measured on this one; default: the one each was trained on.")] = "",
+    by: Annotated[str, Option(help="A metric, the best first: accuracy, map_50, log_loss, …")] = "",
+    split: Annotated[str, Option(help="train, val or test.")] = "test",
+    type: Annotated[str, Option(help="Only this model type.")] = "",
+    template: Annotated[str, Option(help="Only this template.")] = "",
     json: Json = False,
 ) -> None:
-    """Every registered version, with where it came from and its held-out numbers."""
-    from tasks.registry import versions
+    """Every registered version, with where it came from and its held-out numbers; by a metric, a leaderboard."""
+    from tasks.leaderboard import leaderboard
 
-    rows = [
-        {
-            "model": str(entry),
-            "aliases": ", ".join(entry.aliases),
-            "template": entry.template,
-            "dataset": entry.dataset,
-            "dataset version": entry.dataset_version[:8],
-            **{key: entry.metrics.get(f"test.{key}") for key in HELD_OUT},
-        }
-        for entry in versions(name)
-    ]
+    rows = leaderboard(name, dataset, by, split, type, template)
     answer({"models": rows}, json, table(rows) if rows else "none. `sightline train` makes one.")
 
 

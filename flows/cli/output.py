@@ -28,6 +28,11 @@ def aside(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def bold(text: str) -> str:
+    """Text that stands out where a terminal shows it."""
+    return f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text
+
+
 def fail(words: str) -> NoReturn:
     """What is wrong, and exit code 1."""
     aside(f"error: {words}")

@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from flows.cli.output import MODEL, Json, answer, loading, number, run, table
+from flows.cli.output import MODEL, Json, answer, bold, loading, number, run, table
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
+SPLIT = "train, val or test, or several with + between."
 IMPROVED = "By how much a new version must be better; default: as the app's gate says."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
 LISTED = 20  # concepts in a prediction's line; --json holds all
@@ -88,26 +89,29 @@ def share(given: str) -> float:
 def evaluate(
     model: Annotated[str, Argument(help=MODEL)],
     dataset: Annotated[str, Option(help="Default: the one it was trained on.")] = "",
-    split: Annotated[str, Option(help="train, val or test.")] = "test",
+    split: Annotated[str, Option(help=SPLIT)] = "test",
     threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
+    precision: Annotated[float, Option(help="For which each concept's threshold is looked up.")] = 0.95,
     json: Json = False,
 ) -> None:
     """Measure a registered model on one split: numbers, tables, curves."""
     loading()
     from flows.evaluate import evaluate as flow
 
-    done = run(flow, model, dataset, split, threshold)
+    done = run(flow, model, dataset, split, threshold, precision)
     answer(done, json, told(done))
 
 
 def told(done) -> str:
     """An evaluation for a person to read."""
+    from tasks.evaluate import not_held_out
+
     at = "" if done.threshold is None else f", threshold {done.threshold:.2f}"
     lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images{at})"]
     if done.measured_before:
         lines.append("measured before: model, data, threshold and what measures are the same")
     if done.seen_in_training:
-        lines.append(f"{done.seen_in_training} of these images were trained on or picked its weights: not held out")
+        lines.append(bold(not_held_out(done.seen_in_training, done.images)))
     lines += numbers(done.metrics, done.headline)
     return "\n".join([*lines, "", table([shortened(row) for row in done.per_concept]), "", f"report: {done.report}"])
 
@@ -133,19 +137,24 @@ def shortened(row: dict) -> dict:
 
 
 def compare(
-    models: Annotated[list[str], Argument(help=f"{MODEL[:-1]}; two or more.")],
-    dataset: Annotated[str, Option(help="Default: the one the first was trained on.")] = "",
-    split: Annotated[str, Option(help="train, val or test.")] = "test",
+    models: Annotated[list[str], Argument(help=f"{MODEL[:-1]}; or ./folder with a version's files.")],
+    dataset: Annotated[list[str] | None, Option(help="May be given again; default: the first model's.")] = None,
+    split: Annotated[list[str] | None, Option(help=f"{SPLIT[:-1]}; may be given again; default: test.")] = None,
     json: Json = False,
 ) -> None:
-    """Set several models' numbers on the same images side by side."""
-    if len(models) < 2:
-        raise typer.BadParameter(f"{models[0]} alone cannot be compared: name two or more", param_hint="MODELS")
+    """Set models side by side on the same images, or one on several datasets, and say which is better."""
+    if len(models) * max(1, len(dataset or ())) * max(1, len(split or ())) < 2:
+        raise typer.BadParameter(
+            f"{models[0]} on one dataset alone cannot be compared: name another model, dataset or split",
+            param_hint="MODELS",
+        )
     loading()
     from flows.compare import compare as flow
 
-    rows = run(flow, models, dataset, split)
-    answer({"rows": rows}, json, table([shortened(row) for row in rows]))
+    done = run(flow, models, dataset, split)
+    sentences = [bold(text.strip("*")) if text.startswith("**") else text for text in done.sentences]
+    rows = table([shortened(row) for row in done.totals])
+    answer(done, json, "\n".join([rows, "", *sentences, "", f"tables, curves: {done.folder}"]))
 
 
 def predict(

@@ -25,7 +25,7 @@ class ClusteringReport:
     concepts: the clusters' names.  summary: `silhouette`, 0 to 1, with an interval, `…_low` and `…_high`; where
     images have concepts `purity` and `nmi` too, 0 to 1; and counts.
     per_concept: one row a cluster.  distances: (N, K) float32, of each image to each centre.
-    redrawn: the silhouette on other images, indexes with repeats.
+    redrawn, headline_redrawn: the silhouette on other images, indexes with repeats.
     images: how many.  notes: what a reader must know to read the numbers right.
     """
 
@@ -38,6 +38,7 @@ class ClusteringReport:
     per_concept: tuple[dict[str, Any], ...]
     distances: Array
     redrawn: Redrawn
+    headline_redrawn: Redrawn
     images: int
     notes: tuple[str, ...] = ()
 
@@ -80,6 +81,7 @@ def clustering(annotations: Sequence[Annotation], distances: Array, names: tuple
         ),
         distances=distances,
         redrawn=redrawn,
+        headline_redrawn=redrawn,
         images=len(annotations),
         notes=_notes(empty, len(annotations) - len(known), len(annotations)),
     )

@@ -37,6 +37,12 @@ def redrawn(steps: Sequence[Matches], matches: Matches, threshold: float) -> Red
     return numbers
 
 
+def half(matches: Matches) -> Redrawn:
+    """`map_50` alone, of the matches at .50."""
+    resampled = Resampled.of(matches)
+    return lambda drawn: {"map_50": resampled.map(drawn)}
+
+
 def by_concept(half: Matches, names: Sequence[str]) -> Redrawn:
     """The average precision of each concept at the IoU of the matches; nan where none of the images shows it."""
     resampled = Resampled.of(half)

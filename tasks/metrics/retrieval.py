@@ -31,7 +31,8 @@ class RetrievalReport:
     per_concept: one row a concept.  recalls: (CURVE,) float64, recall at 1 to CURVE.
     asked: (Q,) int64, indexes of the images asked.  nearest: (Q, SHOWN) int64, indexes of the images nearest to
     each, -1 where there are fewer.  right: (Q, SHOWN) bool.  precision: (Q,) float64, each's average precision at R.
-    redrawn: the numbers on other images, indexes with repeats into those asked; by_concept: recall@1 of each alike.
+    redrawn: the numbers on other images, indexes with repeats into those asked; headline_redrawn: the headline alone;
+    by_concept: recall@1 of each concept alike.
     images: how many were asked.  notes: what a reader must know to read the numbers right.
     """
 
@@ -49,6 +50,7 @@ class RetrievalReport:
     right: Array
     precision: Array
     redrawn: Redrawn
+    headline_redrawn: Redrawn
     by_concept: Redrawn
     images: int
     notes: tuple[str, ...] = ()
@@ -105,6 +107,7 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
         right=right[asked],
         precision=precision,
         redrawn=redrawn,
+        headline_redrawn=lambda images: {"recall_1": float(hits[images, 0].mean())},
         by_concept=_by_concept(actual[gallery[asked]], hits, names),
         images=int(asked.sum()),
         notes=_notes(alone, names, len(annotations) - len(labelled), len(labelled) - len(gallery)),

@@ -71,6 +71,15 @@ def redrawn(actual: Array, predicted: Array, scores: Array, exclusive: bool) -> 
     return numbers
 
 
+def headline(actual: Array, predicted: Array, scores: Array, exclusive: bool) -> Redrawn:
+    """The one number by which classifiers are told apart, on redrawn images."""
+    if exclusive:
+        right = (actual & predicted).any(axis=1)
+        return lambda images: {"accuracy": float(right[images].mean())}
+    ranked = of_scores(scores, actual)
+    return lambda images: {"macro_average_precision": ranked(images)[0]}
+
+
 def recalls(actual: Array, predicted: Array, names: Sequence[str]) -> Redrawn:
     """The recall of each concept on redrawn images; nan where none of them has it."""
     hits, labelled = ((matrix).astype(np.float64) for matrix in (actual & predicted, actual))

@@ -114,7 +114,7 @@ finally:
         (["train", "--dataset", "a", "--template", "resnet18", "--folds", "1"], "a sweep, or 2 folds and more"),
         (["train", "t.yaml", "--sweep", "s.yaml", "--folds", "5"], "a sweep, or 2 folds and more: one of them"),
         (["train", "t.yaml", "--folds", "5", "--devices", "2"], "a trial or a fold is trained on one device"),
-        (["compare", "roofs-detector/1"], "MODELS: roofs-detector/1 alone cannot be compared: name two or more"),
+        (["compare", "roofs-detector/1"], "MODELS: roofs-detector/1 on one dataset alone cannot be compared"),
         (["dataset", "checkout", "roofs"], "'roofs': write NAME@VERSION"),
         (["demo", "--seed", "-1"], "'--seed': Input should be greater than or equal to 0"),
     ],
@@ -422,15 +422,17 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     assert "\nmeasured before: model, data, " in sightline("evaluate", version, "--dataset", photos).out
     told = sightline("evaluate", version, "--dataset", photos, "--split", "train").out
     assert "measured before" not in told
-    assert "8 of these images were trained on or picked its weights: not held out" in told
+    assert "8 of 8 images were seen in training: these are not held-out numbers." in told
     assert "accuracy" in told and "tall" in told and "report: " in told
     assert "(8 images)\n" in told  # the highest score decides, no threshold does
     assert re.search(r"^  images +8$", told, re.MULTILINE)
     assert re.search(r"^  accuracy +0\.5000  \(95 % interval 0\.\d{4} to [01]\.\d{4}\)$", told, re.MULTILINE)
-    rows = sightline("compare", version, version, "--dataset", photos, "--json").json["rows"]
-    assert [row["Total Concept"] for row in rows] == [f"Model:{version}"] * 2
-    told = sightline("compare", version, version, "--dataset", photos, "--split", "train").out
-    assert [line.split()[-1] for line in told.splitlines()] == ["training", "8", "8"]
+    done = sightline("compare", version, version, "--dataset", photos, "--json").json
+    assert [row["Total Concept"] for row in done["totals"]] == [f"Model:{version}"] * 2
+    told = sightline("compare", version, "--dataset", photos, "--split", "train", "--split", "test").out.splitlines()
+    assert [line.split()[-1] for line in told[:3]] == ["training", "8", "0"]
+    assert f"{version} on shapes train: 8 of 8 images were seen in training: these are not held-out numbers." in told
+    assert sightline("model", "list", version.name, "--dataset", "shapes", "--by", "accuracy").code == 0
 
 
 def test_a_run_is_named_by_what_it_measures(sightline, version, photos, monkeypatch):

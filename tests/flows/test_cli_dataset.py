@@ -12,6 +12,7 @@ from flows.cli import main
 from flows.cli.output import table
 from tasks.plan import pin
 from tests.drawn import shapes
+from tests.registered import always, pinned, planned, registered
 
 
 @pytest.fixture
@@ -108,3 +109,19 @@ def test_a_concept_is_printed_as_it_is_called(name):
 def test_a_table_shows_fractions_with_four_decimals_and_seconds_with_one():
     assert table([{"accuracy": 0.5, "seconds": 358.2}]).splitlines()[1].split() == ["0.5000", "358.2"]
     assert [line.strip() for line in table([{"seconds": 0.7}, {"seconds": 85.3}]).splitlines()[1:]] == ["0.7", "85.3"]
+
+
+def test_suspicious_labels_are_listed_with_their_pictures(answer, sightline, tmp_path):
+    folder = pinned(tmp_path / "shapes").folder
+    version = registered(planned(pinned(tmp_path / "known")), always(0))
+    words = ("dataset", "label-issues", folder, "--model", version, "--output", tmp_path / "issues")
+    listed = answer(*words, "--limit", 3)
+    assert (listed["found"], len(listed["rows"]), listed["images"]) == ({"wrong concept": 8}, 3, 16)
+    code, out, err = sightline(*words)
+    assert code == 0, err
+    assert [line.split()[0] for line in out.splitlines()[:9]] == ["rank", *map(str, range(1, 9))]
+    assert "\n8 suspicious in the labels of 16 images: 8 wrong concept\n" in out
+    assert out.endswith(f"files: {tmp_path / 'issues'} (label_issues.csv, 1 sheet of pictures)\n")
+    assert {path.name for path in (tmp_path / "issues").iterdir()} == {"label_issues.csv", "label_issues.jpg"}
+    code, _, err = sightline("dataset", "label-issues", folder, "--model", "nobody")
+    assert (code, "there is no model 'nobody'" in err) == (1, True)

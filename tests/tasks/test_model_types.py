@@ -17,11 +17,11 @@ from tasks import report
 from tasks.answers import predictor
 from tasks.app import Gate
 from tasks.artifacts import artifacts, card, trained_on
+from tasks.compare import compare
 from tasks.evaluate import evaluate
 from tasks.predict import gather, output_folder, predict_shard
 from tasks.promote import promote
 from tasks.registry import resolve
-from tasks.report import side_by_side
 from tasks.train import plan_training
 from tests.registered import learned, pinned, planned, planned_on, registered
 
@@ -162,8 +162,11 @@ def test_each_can_be_the_champion_and_only_a_better_one_takes_its_place(ready, n
 
 def test_each_has_a_row_beside_its_like(ready):
     for name, column in (("embedder", "Recall@1"), ("linear", "Accuracy (ROC AUC)"), ("kmeans", "Silhouette")):
-        rows = side_by_side([evaluate.fn(getattr(ready, name), ready.shapes, "test")])
-        assert column in rows[0] and rows[0]["Seen in training"] == 0
+        version = getattr(ready, name)
+        done = evaluate.fn(version, ready.shapes, "test")
+        told = compare.fn([(version, ready.shapes, "test")] * 2, [done] * 2)
+        assert column in told.totals[0] and told.totals[0]["Seen in training"] == 0
+        assert told.differences[0]["Metric"] == done.headline and told.differences[0]["Difference"] == 0
 
 
 def test_as_is_keeps_the_weights_it_is_given_and_has_seen_what_they_have(ready):

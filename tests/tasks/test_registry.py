@@ -96,9 +96,15 @@ def test_what_is_very_long_is_cut_in_what_is_told(name, reference):
     assert len(str(told.value)) < 1000
 
 
-@pytest.mark.parametrize("reference", ["", "a@b@c", "a/b", "a/1/2", "models:/a/1", "a@", "/1"])
+@pytest.mark.parametrize("reference", ["", "a@b@c", "a/b", "a/1/2", "models:/a/1", "a@"])
 def test_what_is_no_reference_is_told_how_to_write_one(reference):
     with pytest.raises(Fault, match=r"is no model\. Write name, name@alias or name/number, as in roofs-detector@champ"):
+        resolve(reference)
+
+
+@pytest.mark.parametrize("reference", ["/1", "./nothing", "/" + "a" * 9000])
+def test_a_path_that_is_no_versions_folder_is_told_so(reference):
+    with pytest.raises(Fault, match=r"there is no card\.json, so these are not the files of a registered version"):
         resolve(reference)
 
 

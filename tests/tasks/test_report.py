@@ -4,7 +4,6 @@ import csv
 import json
 import math
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from tasks.drawing import draw
 from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
 from tasks.plots import plot_report, plot_training
-from tasks.report import markdown, save, side_by_side
+from tasks.report import markdown, save
 from tasks.style import colour, paint_to
 
 ODD = ("hail | wind", "_hidden", "$x$ [b]", "鳥", "a-name-that-goes-on-and-on-for-ever-and-ever", "absent")
@@ -115,18 +114,6 @@ def test_saving_again_replaces_and_leaves_no_rest(tmp_path):
     save(detector(found=()), folder, "a/1")
     assert sorted(path.name for path in folder.iterdir()) == names
     assert json.loads((folder / "report.json").read_text())["summary"]["map_50"] == 0
-
-
-def test_models_side_by_side():
-    report = classifier()
-    finite = {name: value for name, value in report.summary.items() if name != "macro_roc_auc"}
-    one = SimpleNamespace(model="roofs/3", metrics=finite, per_concept=report.per_concept, seen_in_training=3)
-    (row,) = side_by_side([one])
-    assert row["Total Concept"] == "Model:roofs/3"
-    assert row["Accuracy (ROC AUC)"] is None
-    assert (row["Total Labeled"], row["True Positives"], row["Recall"]) == (5, 5, 1.0)
-    assert row["Average Precision"] == report.summary["macro_average_precision"]
-    assert row["Seen in training"] == 3
 
 
 @pytest.mark.parametrize(
