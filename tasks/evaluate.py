@@ -31,10 +31,10 @@ from tasks.kept import answered, report_folder
 from tasks.kinds import KINDS
 from tasks.metrics.compare import Report, beside
 from tasks.metrics.curves import WANTED
-from tasks.page import log, show, show_table
+from tasks.page import linked, log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note
-from tasks.tracking import active, experiment, git_revision
+from tasks.tracking import active, experiment, git_revision, page_of
 
 SOURCES = (
     "data/narrowing.py",
@@ -252,8 +252,10 @@ def _kept(folder: Path, digest: str) -> Evaluation | None:
 
 def _show(evaluation: Evaluation) -> None:
     """The numbers in the Prefect UI."""
-    text = (Path(evaluation.report) / "report.md").read_text(encoding="utf-8")
+    folder = Path(evaluation.report)
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    text = linked(text, page_of(evaluation.run, "report/report.html"), folder / "report.html")
     name = f"{evaluation.model}-{evaluation.dataset}-{evaluation.split}"
-    pictures = sorted(path for path in Path(evaluation.report).iterdir() if path.suffix in (".png", ".jpg"))
+    pictures = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".jpg"))
     show(text, f"evaluation-{name}", f"{evaluation.model} on {evaluation.dataset} {evaluation.split}", pictures)
     show_table(evaluation.per_concept, f"concepts-{name}", "Per concept")

@@ -43,6 +43,13 @@ def show(markdown: str, name: str, what: str, pictures: Sequence[Path] = ()) -> 
         create_markdown_artifact(text, key=_key(name), description=what)
 
 
+def linked(markdown: str, address: str, file: Path) -> str:
+    """A page's text with a line below its heading that leads to the HTML file: in MLflow, and on this disk."""
+    heading, _, rest = markdown.partition("\n\n")
+    link = f"[The page that answers: threshold, pictures, charts]({address}), " if address else ""
+    return f"{heading}\n\n{link}file `{file}`\n\n{rest}"
+
+
 def show_table(rows: Sequence[dict[str, Any]], name: str, what: str) -> None:
     """A table on the run's page, and under Artifacts by its name."""
     if TaskRunContext.get() is not None:

@@ -139,6 +139,18 @@ def experiment(name: str) -> str:
         return registry.get_experiment_by_name(name).experiment_id  # type: ignore[union-attr]
 
 
+def page_of(run: str, path: str) -> str:
+    """Where MLflow's pages show a file of a run; empty where no server does, or the run is gone."""
+    address = mlflow.get_tracking_uri().rstrip("/")
+    if not address.startswith("http"):
+        return ""
+    try:
+        experiment = client().get_run(run).info.experiment_id
+    except MlflowException:  # deleted since
+        return ""
+    return f"{address}/#/experiments/{experiment}/runs/{run}/artifacts/{path}"
+
+
 def git_revision() -> str:
     """The commit this runs from, with `+` when files differ from it; empty outside git and without it."""
     command = ["git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+"]

@@ -113,7 +113,8 @@ def told(done) -> str:
     if done.seen_in_training:
         lines.append(bold(not_held_out(done.seen_in_training, done.images)))
     lines += numbers(done.metrics, done.headline)
-    return "\n".join([*lines, "", table([shortened(row) for row in done.per_concept]), "", f"report: {done.report}"])
+    rows = table([shortened(row) for row in done.per_concept])
+    return "\n".join([*lines, "", rows, "", f"report: {done.report}/report.html"])
 
 
 def numbers(metrics: dict[str, float], headline: str) -> list[str]:

@@ -4,6 +4,7 @@ import base64
 import logging
 import re
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -66,3 +67,10 @@ def test_a_large_picture_is_shown_at_the_width_of_a_page(monkeypatch, tmp_path):
     kind, content = re.fullmatch(r"# text\n\n!\[roof\]\(data:image/(\w+);base64,(.+)\)", shown[0]).groups()
     with Image.open(BytesIO(base64.b64decode(content))) as image:
         assert (kind, image.format, image.size) == ("jpeg", "JPEG", (960, 480))
+
+
+def test_a_report_leads_to_its_page():
+    text = page.linked("# A on b\n\n**warning**\n", "http://there/#/1", Path("r/report.html"))
+    assert text.startswith("# A on b\n\n[The page that answers: threshold, pictures, charts](http://there/#/1), file ")
+    assert text.endswith("file `r/report.html`\n\n**warning**\n")
+    assert "](" not in page.linked("# A\n\nb", "", Path("r/report.html"))  # no server, no link

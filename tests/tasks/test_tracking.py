@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import subprocess
+from types import SimpleNamespace
 
 import pytest
 
+from tasks import tracking
 from tasks.registry import client
 from tasks.tracking import experiment, git_revision, start_run
 from tasks.train import work_folder
@@ -50,3 +52,15 @@ def test_an_interrupted_run_deleted_in_mlflow_is_made_anew(plan):
     second = start_run(plan, folder)
     assert second != first
     assert client().get_run(second).data.tags["plan"] == plan.digest
+
+
+def test_the_page_of_a_file_is_mlflows(monkeypatch):
+    assert tracking.page_of("0" * 32, "report/report.html") == ""  # a database, and no server
+    monkeypatch.setattr(tracking.mlflow, "get_tracking_uri", lambda: "http://127.0.0.1:5000/")
+    assert tracking.page_of("0" * 32, "report/report.html") == ""  # no such run
+    info = SimpleNamespace(info=SimpleNamespace(experiment_id="7"))
+    monkeypatch.setattr(tracking, "client", lambda: SimpleNamespace(get_run=lambda run: info))
+    assert (
+        tracking.page_of("abc", "report/a.html")
+        == "http://127.0.0.1:5000/#/experiments/7/runs/abc/artifacts/report/a.html"
+    )
