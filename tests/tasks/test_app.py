@@ -76,6 +76,10 @@ def test_what_is_left_out_has_a_default():
             },
             r"gate\.metric: no classification model is promoted by 'top5_accuracy'\.",
         ),
+        (
+            {"gate": {"metric": "map_small"}, "training": {"template": "fcos_light"}},
+            r"gate\.metric: a difference in map_small has no interval: say with min_improvement by how much",
+        ),
         ({"source": ""}, r"source: string should have at least 1 character, got ''"),
         ({"dataset": "../roofs"}, r"dataset: '\.\./roofs' cannot name a dataset"),
         ({"format": "zip"}, r"format: there is no format 'zip'\. "),
@@ -93,6 +97,21 @@ def test_each_fault_has_its_sentence(workspace, changed, message):
     path = write(workspace, **changed)
     with pytest.raises(Fault, match=rf"(?s)^{path}: 1 fault\n  {message}"):
         read_app("roofs")
+
+
+def test_one_run_may_have_another_bar(workspace):
+    write(workspace)
+    app = read_app("roofs")
+    assert app.with_gate(None) == app
+    assert app.with_gate(0.2).gate == Gate(metric="accuracy", min_improvement=0.2)
+    with pytest.raises(Fault, match="min_improvement: a number from 0 to 1 is wanted, got 2"):
+        app.with_gate(2)
+
+
+def test_a_metric_without_an_interval_is_taken_where_enough_is_said(workspace):
+    gate = {"metric": "mar_100", "min_improvement": 0.01}
+    write(workspace, gate=gate, training={"template": "fcos_light"})
+    assert read_app("roofs").gate == Gate(**gate)
 
 
 @pytest.mark.parametrize("missing", ["name", "source", "dataset", "training"])
