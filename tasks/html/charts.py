@@ -54,7 +54,7 @@ def charts(report: Report, annotations: Sequence[Annotation], scores: Array | No
             "precision_recall",
             f"Precision over recall{at}",
             f"A dot is where the threshold stands.{some} A name hides or shows its line.",
-            _item(_curves(precision_recall(report, whole), "precision_recall", ("recall", "precision"), True)),
+            item_of(_curves(precision_recall(report, whole), "precision_recall", ("recall", "precision"), True)),
         )
     ]
     if isinstance(report, ClassificationReport):
@@ -64,7 +64,7 @@ def charts(report: Report, annotations: Sequence[Annotation], scores: Array | No
                 "roc",
                 "ROC",
                 f"A dot is where the threshold stands.{some}",
-                _item(_curves(roc(report, whole), "roc", ("false positive rate", "recall"), False, diagonal=True)),
+                item_of(_curves(roc(report, whole), "roc", ("false positive rate", "recall"), False, diagonal=True)),
             )
         )
         whole = counted(report, annotations, scores)
@@ -72,7 +72,7 @@ def charts(report: Report, annotations: Sequence[Annotation], scores: Array | No
     return [*drawn, _reliability(report)] if isinstance(report, ClassificationReport) else drawn
 
 
-def _plot(height: int, axes: tuple[str, str], x: Any, y: Any) -> Plot:
+def blank(height: int, axes: tuple[str, str], x: Any, y: Any) -> Plot:
     """An empty chart of our look: as wide as its place, without tools that would keep a finger from scrolling.
 
     Of models alone: bokeh.plotting takes half a second more to import.
@@ -95,14 +95,14 @@ def _plot(height: int, axes: tuple[str, str], x: Any, y: Any) -> Plot:
     return plot
 
 
-def _unit() -> Any:
+def unit() -> Any:
     """0 to 1, with room for the marks at the ends."""
     from bokeh.models.ranges import Range1d
 
     return Range1d(start=-0.02, end=1.02)
 
 
-def _draw(plot: Plot, kind: str, columns: Mapping[str, Any] | ColumnDataSource, **look: Any) -> GlyphRenderer:
+def draw(plot: Plot, kind: str, columns: Mapping[str, Any] | ColumnDataSource, **look: Any) -> GlyphRenderer:
     """A glyph of that kind whose places are columns of the same names, or of a source."""
     from bokeh.models import glyphs
     from bokeh.models.sources import ColumnDataSource
@@ -117,15 +117,15 @@ def _curves(lines: Sequence[Line], name: str, axes: tuple[str, str], steps: bool
     from bokeh.models.tools import HoverTool
 
     columns = 3 if max((len(line.name) for line in lines), default=0) < 12 else 2
-    plot = _plot(330 + 24 * math.ceil(len(lines) / columns), axes, _unit(), _unit())
+    plot = blank(330 + 24 * math.ceil(len(lines) / columns), axes, unit(), unit())
     if diagonal:
-        _draw(plot, "Line", {"x": [0, 1], "y": [0, 1]}, line_color=GREY, line_dash="dotted")
+        draw(plot, "Line", {"x": [0, 1], "y": [0, 1]}, line_color=GREY, line_dash="dotted")
     items = []
     for line in lines:
         look = {"line_color": line.colour, "line_width": 2.6 if line.colour == GREY else 2}
         kind = ("Step", look | {"mode": "before"}) if steps else ("Line", look)
-        items.append((line.name, _draw(plot, kind[0], {"x": line.x, "y": line.y}, **kind[1])))
-    dots = _draw(plot, "Scatter", _dots(name, lines), size=10, fill_color="colour", line_color="white", line_width=1.5)
+        items.append((line.name, draw(plot, kind[0], {"x": line.x, "y": line.y}, **kind[1])))
+    dots = draw(plot, "Scatter", _dots(name, lines), size=10, fill_color="colour", line_color="white", line_width=1.5)
     tips = [("", "@name"), (axes[0], "@x{0.000}"), (axes[1], "@y{0.000}")]
     plot.add_tools(HoverTool(renderers=[dots], tooltips=tips))
     _legend(plot, items, columns)
@@ -160,9 +160,9 @@ def _over_threshold(whole: Curve, at: str) -> Chart:
 
     plot = _curves(over_threshold(whole), "over_threshold", ("threshold", "share"), True)
     upright = ColumnDataSource({"x": [0.0, 0.0], "y": [0.0, 1.0]}, name="threshold")
-    _draw(plot, "Line", upright, line_color=GREY, line_dash="dashed", line_width=1.5)
+    draw(plot, "Line", upright, line_color=GREY, line_dash="dashed", line_width=1.5)
     said = "All concepts together; the dashed line is the threshold."
-    return Chart("over_threshold", f"Precision, recall and F1 over the threshold{at}", said, _item(plot))
+    return Chart("over_threshold", f"Precision, recall and F1 over the threshold{at}", said, item_of(plot))
 
 
 def _reliability(report: ClassificationReport) -> Chart:
@@ -171,35 +171,35 @@ def _reliability(report: ClassificationReport) -> Chart:
     from bokeh.models.ranges import DataRange1d
 
     bins, there = report.reliability, report.reliability.count > 0
-    above = _plot(300, ("", "share that is right"), _unit(), _unit())
-    _draw(above, "Line", {"x": [0, 1], "y": [0, 1]}, line_color=GREY, line_dash="dotted")
+    above = blank(300, ("", "share that is right"), unit(), unit())
+    draw(above, "Line", {"x": [0, 1], "y": [0, 1]}, line_color=GREY, line_dash="dotted")
     x, y = bins.confidence[there], bins.rate[there]
-    _draw(above, "Segment", {"x0": x, "y0": x, "x1": x, "y1": y}, line_color=ORANGE, line_width=2)
-    _draw(above, "Line", {"x": x, "y": y}, line_color=BLUE, line_width=2)
-    _draw(above, "Scatter", {"x": x, "y": y}, size=8, fill_color=BLUE, line_color=BLUE)
+    draw(above, "Segment", {"x0": x, "y0": x, "x1": x, "y1": y}, line_color=ORANGE, line_width=2)
+    draw(above, "Line", {"x": x, "y": y}, line_color=BLUE, line_width=2)
+    draw(above, "Scatter", {"x": x, "y": y}, size=8, fill_color=BLUE, line_color=BLUE)
     what = "best score of an image" if report.exclusive else "score of a concept"
-    below = _plot(130, (what, "scores"), above.x_range, DataRange1d(start=0))
+    below = blank(130, (what, "scores"), above.x_range, DataRange1d(start=0))
     middles = (np.arange(BINS) + 0.5) / BINS
     look = {"fill_color": BLUE, "line_color": None, "fill_alpha": 0.6}
-    _draw(below, "VBar", {"x": middles, "top": bins.count}, width=0.9 / BINS, bottom=0, **look)
+    draw(below, "VBar", {"x": middles, "top": bins.count}, width=0.9 / BINS, bottom=0, **look)
     above.min_border_left = below.min_border_left = 64
     said = f"On the dotted line a score says how often it is right; the mean distance (ECE) is {bins.error:.3f}."
     both = Column(children=[above, below], sizing_mode="stretch_width")
-    return Chart("reliability", "Reliability", said, _item(both))
+    return Chart("reliability", "Reliability", said, item_of(both))
 
 
 def _recalls(report: RetrievalReport) -> Chart:
     from bokeh.models.ranges import Range1d
 
-    plot = _plot(340, ("nearest images", "recall"), Range1d(start=0, end=CURVE + 0.6), Range1d(start=0, end=1.02))
+    plot = blank(340, ("nearest images", "recall"), Range1d(start=0, end=CURVE + 0.6), Range1d(start=0, end=1.02))
     columns = {"x": np.arange(1.0, CURVE + 1), "y": report.recalls}
-    _draw(plot, "Line", columns, line_color=BLUE, line_width=2)
-    _draw(plot, "Scatter", columns, size=7, fill_color=BLUE, line_color=BLUE)
+    draw(plot, "Line", columns, line_color=BLUE, line_width=2)
+    draw(plot, "Scatter", columns, size=7, fill_color=BLUE, line_color=BLUE)
     said = "The share of images with a right one among so many nearest."
-    return Chart("recalls", "A right one among the nearest", said, _item(plot))
+    return Chart("recalls", "A right one among the nearest", said, item_of(plot))
 
 
-def _item(root: Any) -> dict[str, Any]:
+def item_of(root: Any) -> dict[str, Any]:
     """What `Bokeh.embed.embed_item` takes. By hand: importing bokeh.embed costs a second, for servers we have not."""
     from bokeh.document import Document
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from models.runtime.predictions import Answer
@@ -56,13 +56,11 @@ def evaluation_page(
     """
     data, scores = _data(report, dataset, annotations, found)
     drawn = charts(report, annotations, scores)
-    room = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    room.filters["json"] = safe_json
-    return room.get_template("report.html").render(
+    return template("report.html").render(
         report=report,
         facts=facts,
-        style=Markup((HERE / "report.css").read_text(encoding="utf-8")),
-        scripts=Markup("".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)),
+        style=as_it_is("report.css"),
+        scripts=as_it_is(*SCRIPTS),
         bokeh=bokeh_script() if drawn else "",
         data=data,
         charts=drawn,
@@ -75,6 +73,18 @@ def evaluation_page(
         more=list(_tables(report, more)),
         measured=_measured(report, facts),
     )
+
+
+def template(name: str) -> Template:
+    """A file of this folder that a page is made by; what it is given is escaped."""
+    room = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    room.filters["json"] = safe_json
+    return room.get_template(name)
+
+
+def as_it_is(*names: str) -> Markup:
+    """Files of this folder for a page that has them in it: styles, scripts."""
+    return Markup("".join((HERE / name).read_text(encoding="utf-8") for name in names))
 
 
 def safe_json(value: Any) -> Markup:

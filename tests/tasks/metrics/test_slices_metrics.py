@@ -85,6 +85,13 @@ def test_a_few_bad_images_are_not_called_worse():
     assert rows[-1]["Value"] == "portrait"
 
 
+def test_a_little_lower_is_not_called_worse():
+    annotations = pictures(width=lambda i: 24 if i % 2 else 64)
+    rows = by(slices(annotations, measured(annotations, lambda i: i in (1, 3, 5, 7, 9, 0, 2, 4))), "aspect")
+    assert rows["portrait"]["Number"] < rows["portrait"]["Whole"] < rows["portrait"]["High"]
+    assert not worse(rows["portrait"])
+
+
 def test_concepts_and_box_sizes_of_a_detector():
     """Small boxes are missed; so is, as it happens, each `b`."""
     annotations, found = [], []
