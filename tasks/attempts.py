@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,12 +72,3 @@ def network_parameters(plan: TrainingPlan) -> NetworkParameters:
     if not isinstance(given, NetworkParameters):
         raise Fault(f"{plan.name}: a {plan.type} is not trained in epochs: there is nothing to sweep or to fold")
     return given
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, with every column that any of them has; what a row lacks is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,18 @@ from tasks.compare_plots import plot_comparison
 from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
 from tasks.evaluate import Evaluation, experiment_of, measured, not_held_out
-from tasks.files import write
+from tasks.files import as_csv, write
+from tasks.html.comparison import comparison_page
 from tasks.kept import answered
 from tasks.metrics.compare import Report, comparisons, total
-from tasks.page import log, show, show_table
+from tasks.page import linked, log, show, show_table
 from tasks.plan import PinnedDataset
 from tasks.registry import Version
-from tasks.report import as_csv, as_table, plain
+from tasks.report import as_table, plain
+from tasks.tracking import git_revision, page_of
 from tasks.workspace import state
 
+PAGE = "comparison.html"
 Measured = tuple[Version, PinnedDataset, str]
 Rows = list[dict[str, Any]]
 
@@ -68,11 +72,14 @@ def compare(measurements: Sequence[Measured], evaluations: Sequence[Evaluation])
     differences, sentences = _pairs(measurements, reports)
     sentences += [said for one in evaluations if (said := _seen(one))]
     folder = _folder(measurements)
-    files = _saved(folder, concepts, _totals(evaluations, measurements), differences, sentences)
-    files += plot_comparison(labels, reports, differences, folder)
+    totals = _totals(evaluations, measurements)
+    files = _saved(folder, concepts, totals, differences, sentences)
+    now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    page = comparison_page("Comparison", sentences, totals, concepts, differences, labels, reports, git_revision(), now)
+    files += [write(folder / PAGE, page), *plot_comparison(labels, reports, differences, folder)]
     done = Comparison(
         concepts=concepts,
-        totals=_totals(evaluations, measurements),
+        totals=totals,
         differences=differences,
         sentences=sentences,
         folder=str(folder),
@@ -203,8 +210,9 @@ def _show(done: Comparison, files: Sequence[Path]) -> None:
     for sentence in done.sentences:
         log(sentence.replace("**", ""))
     name = Path(done.folder).name
-    lines = ["# Comparison", "", *(f"- {text}" for text in done.sentences)]
-    show("\n".join(lines), f"comparison-{name}", "Which is better", [path for path in files if path.suffix == ".png"])
+    text = "\n".join(["# Comparison", "", *(f"- {text}" for text in done.sentences)])
+    text = linked(text, page_of(done.run, f"comparison/{PAGE}"), Path(done.folder) / PAGE)
+    show(text, f"comparison-{name}", "Which is better", [path for path in files if path.suffix == ".png"])
     show_table(done.totals, f"comparison-totals-{name}", "All concepts together")
     show_table(done.concepts, f"comparison-concepts-{name}", "Per concept")
     if done.differences:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.runtime.faults import short
-from tasks.metrics.compare import Report
-from tasks.metrics.curves import Curve, pooled
+from tasks.metrics.compare import Report, curves_of
+from tasks.metrics.curves import Curve
 from tasks.style import FAINT, PALETTE, colour, paint_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-PANELS = 12  # one of all concepts together, and so many less one of the concepts with most to find
 COLUMNS = 4
 VERDICTS = {"better": PALETTE[2], "worse": PALETTE[1]}
 
@@ -31,8 +30,7 @@ def plot_comparison(
     labels: what each report is called. Nothing is drawn of what they do not have.
     """
     drawn = []
-    if all(hasattr(report, "curves") for report in reports):
-        panels = _panels(reports)
+    if panels := curves_of(reports):
         drawn.append(_curves(labels, panels, False, folder / "precision_recall.png"))
         if all(each is None or each.negatives is not None for lines in panels.values() for each in lines):
             drawn.append(_curves(labels, panels, True, folder / "roc.png"))
@@ -40,17 +38,6 @@ def plot_comparison(
     if known:
         drawn.append(_differences(known, folder / "differences.png"))
     return drawn
-
-
-def _panels(reports: Sequence[Any]) -> dict[str, list[Curve | None]]:
-    """By title, each report's curve; None where a report does not have that concept."""
-    panels: dict[str, list[Curve | None]] = {"all concepts": [pooled(report.curves) for report in reports]}
-    known = [dict(zip(report.concepts, report.curves, strict=True)) for report in reports]
-    labelled = {name: sum(one[name].positives for one in known if name in one) for one in known for name in one}
-    for name in sorted(labelled, key=lambda name: -labelled[name])[: PANELS - 1]:
-        if labelled[name]:
-            panels[name] = [one.get(name) for one in known]
-    return panels
 
 
 def _curves(labels: Sequence[str], panels: Mapping[str, Sequence[Curve | None]], roc: bool, path: Path) -> Path:

@@ -1,16 +1,19 @@
-"""Writing files: so that nobody ever reads half of one, one at a time, and where there is room."""
+"""Writing files: so that nobody ever reads half of one, one at a time, where there is room; and tables as CSV."""
 
 from __future__ import annotations
 
+import csv
 import errno
 import fcntl
+import io
 import os
 import shutil
 import sqlite3
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from models.runtime.faults import Fault, short
 
@@ -35,6 +38,15 @@ def write(path: Path, content: bytes | str) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return path
+
+
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as CSV, with every column that any of them has; what a row lacks, or is not a number, is empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
+    return text.getvalue()
 
 
 @contextmanager

@@ -15,12 +15,12 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault
-from tasks.attempts import as_csv, attempt, network_parameters
+from tasks.attempts import attempt, network_parameters
 from tasks.data.dataset import Dataset
 from tasks.data.folds import views
 from tasks.data.narrowing import only
 from tasks.evaluate import measured
-from tasks.files import alone_at, write
+from tasks.files import alone_at, as_csv, write
 from tasks.metrics.compare import COUNTS
 from tasks.page import log, show, show_table
 from tasks.plan import TrainingPlan

@@ -17,12 +17,11 @@ from models.runtime.faults import Fault, listed, short
 from models.runtime.images import decode
 from tasks.answers import predictor
 from tasks.artifacts import trained_on
-from tasks.attempts import as_csv
 from tasks.data.annotations import SPLITS, Annotation, Box
 from tasks.data.dataset import Dataset
 from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
-from tasks.files import write
+from tasks.files import as_csv, write
 from tasks.kept import answered
 from tasks.kinds import KINDS
 from tasks.metrics.label_issues import LabelIssue, label_issues

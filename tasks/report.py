@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.files import write
+from tasks.files import as_csv, write
 from tasks.metrics.compare import Report, total
 from tasks.metrics.slices import worse
 from tasks.plots import plot_report
@@ -128,15 +126,6 @@ def save(
         *(write(folder / f"{name}.csv", as_csv(rows)) for name, rows in tables.items()),
         *plot_report(report, folder),
     ]
-
-
-def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows of the same columns as CSV; what is undefined is empty."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(plain(row) for row in rows)
-    return text.getvalue()
 
 
 def _headline(report: Report) -> str:

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault, choices, short
 from tasks import study as studies
-from tasks.attempts import as_csv, attempt
-from tasks.files import alone_at, write
+from tasks.attempts import attempt
+from tasks.files import alone_at, as_csv, write
 from tasks.page import log, show, show_table
 from tasks.plan import TrainingPlan, resolved
 from tasks.registry import client

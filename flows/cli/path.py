@@ -155,7 +155,7 @@ def compare(
     done = run(flow, models, dataset, split)
     sentences = [bold(text.strip("*")) if text.startswith("**") else text for text in done.sentences]
     rows = table([shortened(row) for row in done.totals])
-    answer(done, json, "\n".join([rows, "", *sentences, "", f"tables, curves: {done.folder}"]))
+    answer(done, json, "\n".join([rows, "", *sentences, "", f"report: {done.folder}/comparison.html"]))
 
 
 def predict(

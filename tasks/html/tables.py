@@ -138,7 +138,7 @@ def of_slices(slices: Sequence[Mapping[str, Any]]) -> Table:
 
 def of_rows(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     """Rows of the same columns as they are."""
-    headings = tuple(Heading(column, number=not isinstance(value, str)) for column, value in rows[0].items())
+    headings = tuple(_heading(column, value) for column, value in rows[0].items())
     cells = tuple(tuple(_cell(column, value, False) for column, value in row.items()) for row in rows)
     return Table(name, title, headings, cells)
 

@@ -11,7 +11,7 @@ from models.runtime.faults import Fault, choices
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.clustering import ClusteringReport
 from tasks.metrics.coco import TWELVE
-from tasks.metrics.curves import rates
+from tasks.metrics.curves import Curve, pooled, rates
 from tasks.metrics.detection import DetectionReport
 from tasks.metrics.interval import UNDEFINED, Interval, paired
 from tasks.metrics.retrieval import RetrievalReport
@@ -44,6 +44,8 @@ LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "false_positives",
 OF_SCORES = ("macro_roc_auc", "macro_average_precision")  # need no decision, so mean the same for all
 NOT_A_SCORE = frozenset({"images", "boxes", "gallery", "clusters"})
 COUNTS = NOT_A_SCORE | {"true_positives", "false_positives", "false_negatives"}
+
+TOGETHER = "all concepts"  # what the curve of all is called
 
 # Of a report's columns, those that are no sum or rate of its counts but have a number for the whole.
 MEANS = (
@@ -133,6 +135,20 @@ def _comparison(
 
 def _between(low: float, high: float) -> str:
     return "" if math.isnan(low) else f"; 95 % interval {low:+.4g} to {high:+.4g}"
+
+
+def curves_of(reports: Sequence[Any], most: int = 11) -> dict[str, list[Curve | None]]:
+    """By concept, each report's curve: all concepts together first, then so many of those with most to find.
+
+    None where a report does not have that concept; empty where a report has no curves.
+    """
+    if not reports or not all(hasattr(report, "curves") for report in reports):
+        return {}
+    known = [dict(zip(report.concepts, report.curves, strict=True)) for report in reports]
+    to_find = {name: sum(one[name].positives for one in known if name in one) for one in known for name in one}
+    chosen = sorted((name for name in to_find if to_find[name]), key=lambda name: -to_find[name])[:most]
+    together: dict[str, list[Curve | None]] = {TOGETHER: [pooled(report.curves) for report in reports]}
+    return together | {name: [one.get(name) for one in known] for name in chosen}
 
 
 def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

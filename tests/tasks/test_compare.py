@@ -87,7 +87,7 @@ def test_detectors_and_the_files(ready):
     files = {path.path for path in client().list_artifacts(done.run, "comparison")}
     tables = ("concepts_summary.csv", "total_summary.csv", "differences.csv")
     pictures = ("precision_recall.png", "differences.png")
-    assert files == {f"comparison/{name}" for name in (*tables, *pictures, "comparison.md")}
+    assert files == {f"comparison/{name}" for name in (*tables, *pictures, "comparison.md", "comparison.html")}
     with open(f"{done.folder}/differences.csv", encoding="utf-8") as file:  # noqa: PTH123
         rows = list(csv.DictReader(file))
     assert [row["Metric"] for row in rows][:1] == ["map_50"]
