@@ -19,14 +19,23 @@ def named() -> str:
 
 
 @flow(flow_run_name=named)
-def compare(models: list[str], datasets: list[str] | None = None, splits: list[str] | None = None) -> verbs.Comparison:
+def compare(
+    models: list[str],
+    datasets: list[str] | None = None,
+    splits: list[str] | None = None,
+    threshold: float | None = None,
+    iou: float = 0.5,
+) -> verbs.Comparison:
     """Measure several models on the same images, or one on several datasets, and say which is better.
 
     models: names, name@alias, name/number, or folders with a version's files.
     datasets: empty means the one the first model was trained on.
     splits: empty means test.
+    threshold: from which score something counts; empty: each model's own.
+    iou: from which overlap on a region hits a box, above 0 and at most 1.
     """
     versions = [resolve(model) for model in models]
     pinned = [pin(dataset) for dataset in datasets or [versions[0].dataset]]
     measurements = list(product(versions, pinned, splits or ["test"]))
-    return verbs.compare(measurements, [evaluate(*each) for each in measurements])
+    evaluations = [evaluate(*each, threshold=threshold, iou=iou) for each in measurements]
+    return verbs.compare(measurements, evaluations, threshold, iou)

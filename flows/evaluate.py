@@ -16,7 +16,12 @@ def named() -> str:
 
 @flow(flow_run_name=named)
 def evaluate(
-    model: str, dataset: str = "", split: str = "test", threshold: float | None = None, precision: float = 0.95
+    model: str,
+    dataset: str = "",
+    split: str = "test",
+    threshold: float | None = None,
+    precision: float = 0.95,
+    iou: float = 0.5,
 ) -> verbs.Evaluation:
     """Measure a registered model on one split of a dataset: numbers, tables, curves.
 
@@ -24,6 +29,7 @@ def evaluate(
     split: several with `+` between: val+test.
     threshold: from which score something counts; empty: the model's own.
     precision: for which each concept's threshold is looked up.
+    iou: from which overlap on a region hits a box, above 0 and at most 1.
     """
     version = resolve(model)
-    return verbs.evaluate(version, pin(dataset or version.dataset), split, threshold, precision)
+    return verbs.evaluate(version, pin(dataset or version.dataset), split, threshold, precision, iou)

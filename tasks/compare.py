@@ -58,12 +58,18 @@ class Comparison(BaseModel):
 
 
 @task(cache_policy=NO_CACHE, task_run_name="compare")
-def compare(measurements: Sequence[Measured], evaluations: Sequence[Evaluation]) -> Comparison:
+def compare(
+    measurements: Sequence[Measured],
+    evaluations: Sequence[Evaluation],
+    threshold: float | None = None,
+    iou: float = 0.5,
+) -> Comparison:
     """Set measurements side by side: the tables, curves over each other, and each pair's difference on the same images.
 
-    evaluations: of the measurements, in their order. Raises Fault when they are not of one task.
+    evaluations: of the measurements, in their order, at that threshold and IoU.
+    Raises Fault when they are not of one task.
     """
-    reports = [_report(*each) for each in measurements]
+    reports = [_report(*each, threshold, iou) for each in measurements]
     tasks = {report.task for report in reports}
     if len(tasks) > 1:
         raise Fault(f"models for {' and '.join(sorted(tasks))} cannot be compared; name models of the same type")
@@ -89,10 +95,10 @@ def compare(measurements: Sequence[Measured], evaluations: Sequence[Evaluation])
     return done
 
 
-def _report(version: Version, dataset: PinnedDataset, split: str) -> Report:
+def _report(version: Version, dataset: PinnedDataset, split: str, threshold: float | None, iou: float) -> Report:
     card = predictor(version).card
     images = entries(as_learned(dataset.open(), card.parameters.get("concepts", ())), split)
-    return measured(card, images, answered(version, dataset, split).on(images), None)
+    return measured(card, images, answered(version, dataset, split).on(images), threshold, iou)
 
 
 def _seen(one: Evaluation) -> str:

@@ -76,14 +76,20 @@ class Evaluation(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is measured: a version on a split of a dataset; from which score on something counts (None: its own), and
-    for which precision each concept's threshold is looked up."""
+    """What is measured: a version on a split of a dataset; from which score on something counts (None: its own), from
+    which overlap on a region hits a box, and for which precision each concept's threshold is looked up."""
 
     version: Version
     dataset: PinnedDataset
     split: str
     threshold: float | None
     precision: float
+    iou: float
+
+    @property
+    def own(self) -> bool:
+        """Whether the counts are those the version is known by: at its own threshold, at an IoU of .5."""
+        return self.threshold is None and self.iou == 0.5
 
     @property
     def title(self) -> str:
@@ -97,20 +103,26 @@ class Question:
         for path in sorted(path for pattern in SOURCES for path in here.glob(pattern) if path.is_file()):
             code.update(path.read_bytes())
         meaning = [self.version.logged_model, str(self.version), self.dataset.version, self.split, self.threshold]
-        return hashlib.sha256(json.dumps([*meaning, self.precision, code.hexdigest()]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([*meaning, self.precision, self.iou, code.hexdigest()]).encode()).hexdigest()
 
 
 @task(cache_policy=NO_CACHE, task_run_name="evaluate {version} on {split}")
 def evaluate(
-    version: Version, dataset: PinnedDataset, split: str, threshold: float | None = None, precision: float = WANTED
+    version: Version,
+    dataset: PinnedDataset,
+    split: str,
+    threshold: float | None = None,
+    precision: float = WANTED,
+    iou: float = 0.5,
 ) -> Evaluation:
     """Measure a version on one split, with the predictor that everything else uses; known results are not redone.
 
-    precision: for which each concept's threshold is looked up.
+    precision: for which each concept's threshold is looked up.  iou: from which overlap on a region hits a box.
     """
-    if not 0 < precision <= 1:
-        raise Fault(f"precision: a number above 0 and at most 1 is wanted, got {precision:g}")
-    question = Question(version, dataset, split, threshold, precision)
+    for name, value in (("precision", precision), ("iou", iou)):  # before anything is predicted
+        if not 0 < value <= 1:
+            raise Fault(f"{name}: a number above 0 and at most 1 is wanted, got {value:g}")
+    question = Question(version, dataset, split, threshold, precision, iou)
     folder = report_folder(version, dataset, split)
     kept = _kept(folder, question.digest)
     if kept is None:
@@ -129,7 +141,7 @@ def _measure(question: Question, folder: Path) -> Evaluation:
     opened = as_learned(dataset.open(), card.parameters.get("concepts", ()))
     annotations = entries(opened, split)
     found = asked.on(annotations)
-    report = measured(card, annotations, found, question.threshold)
+    report = measured(card, annotations, found, question.threshold, question.iou)
     learned = trained_on(version)
     seen = sum(entry.sha256 in learned for entry in annotations)
     facts = _facts(question, card, len(annotations), seen, asked.milliseconds)
@@ -198,9 +210,9 @@ def _files(
 
 
 def _noted(question: Question, evaluation: Evaluation) -> None:
-    """The numbers on the version in the registry, where they are its own: of its data, at its threshold."""
+    """The numbers on the version in the registry, where they are its own: of its data, counted as it is known by."""
     version = question.version
-    if version.folder or question.dataset.name != version.dataset or question.threshold is not None:
+    if version.folder or question.dataset.name != version.dataset or not question.own:
         return
     note(version, milliseconds=evaluation.milliseconds)
     own = {name: value for name, value in evaluation.metrics.items() if not beside(name)}
@@ -219,8 +231,8 @@ def _tracked(question: Question, facts: Facts, summary: dict[str, float], files:
     with mlflow.start_run(experiment_id=experiment_of(version), run_name=f"evaluate {question.title}") as run:
         mlflow.set_tags({"stage": "evaluate", "model": facts.model, "dataset": facts.dataset, "split": facts.split})
         mlflow.set_tags({"dataset_version": facts.dataset_version, "parent_run": version.run})
-        threshold = "own" if question.threshold is None else f"{question.threshold:g}"
-        mlflow.set_tags({"threshold": threshold, "seen_in_training": facts.seen_in_training})
+        counted = {"counts": "own" if question.own else "other", "iou": question.iou}
+        mlflow.set_tags(counted | {"seen_in_training": facts.seen_in_training})
         mlflow.set_tags({"milliseconds": facts.milliseconds, "images": facts.images})
         mlflow.log_metrics(summary)
         for file in files:
@@ -235,9 +247,12 @@ def experiment_of(version: Version) -> str:
     return experiment(client().get_experiment(client().get_run(version.run).info.experiment_id).name)
 
 
-def measured(card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None) -> Report:
-    """The report of a model's answers; threshold None is the model's own."""
-    return KINDS[card.type].measure(card, annotations, found, card.threshold if threshold is None else threshold)
+def measured(
+    card: Card, annotations: Sequence[Annotation], found: list[Answer], threshold: float | None, iou: float = 0.5
+) -> Report:
+    """The report of a model's answers; threshold None is the model's own.  iou: from which on a region hits a box."""
+    least = card.threshold if threshold is None else threshold
+    return KINDS[card.type].measure(card, annotations, found, least, iou)
 
 
 def _kept(folder: Path, digest: str) -> Evaluation | None:

@@ -33,14 +33,14 @@ class Kind:
 
     labels: what a dataset must be labelled for, `classification` or `detection`; empty: any, or no label at all.
     shares: whether a dataset to measure on must have a concept that the model knows.
-    report: what measuring gives.  measure: of a card, the images, the answers and a threshold.
+    report: what measuring gives.  measure: of a card, the images, the answers, a threshold and, of boxes, an IoU.
     sheets: pictures of the dataset that are written beside a report.
     """
 
     labels: str
     shares: bool
     report: type[Report]
-    measure: Callable[[Card, Sequence[Annotation], list, float], Report]
+    measure: Callable[[Card, Sequence[Annotation], list, float, float], Report]
     sheets: Callable[[Dataset, Sequence[Annotation], Any, Any, Path], list[Path]]
 
 
@@ -57,20 +57,20 @@ def check_measurable(card: Card, dataset: Dataset) -> None:
         )
 
 
-def _concepts(card: Card, images: Sequence[Annotation], found: list[Concepts], least: float) -> Report:
+def _concepts(card: Card, images: Sequence[Annotation], found: list[Concepts], least: float, iou: float) -> Report:
     scores = np.stack([answer.scores for answer in found])
     return classification(images, scores, card.concepts, card.exclusive, least)
 
 
-def _regions(card: Card, images: Sequence[Annotation], found: list[Regions], least: float) -> Report:
-    return detection(images, found, card.concepts, least)
+def _regions(card: Card, images: Sequence[Annotation], found: list[Regions], least: float, iou: float) -> Report:
+    return detection(images, found, card.concepts, least, iou)
 
 
-def _embeddings(card: Card, images: Sequence[Annotation], found: list[Embeddings], least: float) -> Report:
+def _embeddings(card: Card, images: Sequence[Annotation], found: list[Embeddings], least: float, iou: float) -> Report:
     return retrieval(images, np.stack([answer.vector for answer in found]))
 
 
-def _clusters(card: Card, images: Sequence[Annotation], found: list[Clusters], least: float) -> Report:
+def _clusters(card: Card, images: Sequence[Annotation], found: list[Clusters], least: float, iou: float) -> Report:
     return clustering(images, np.stack([answer.distances for answer in found]), card.concepts)
 
 

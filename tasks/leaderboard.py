@@ -76,7 +76,7 @@ def _measured(split: str) -> dict[tuple[str, str], dict[str, Any]]:
         page = registry.search_runs(experiments, condition, order_by=["attributes.start_time DESC"], page_token=token)
         for run in page:
             tags = run.data.tags
-            if tags.get("threshold", "own") == "own":
+            if tags.get("counts", "own") == "own":
                 found.setdefault((tags.get("model", ""), tags.get("dataset", "")), _numbers(run))
         token = page.token
         if not token:

@@ -25,7 +25,7 @@ PIXELS: tuple[Literal["continuous", "inclusive"], ...] = ("continuous", "inclusi
 TITLES = {
     "slices": "Where it is worse",
     "thresholds": "Thresholds",
-    "errors": "Kinds of error, and what each costs in AP50",
+    "errors": "Kinds of error, and what each costs in average precision",
     "average_precision": "Average precision by IoU and size of box",
     "voc": "Average precision as Pascal VOC defines it",
 }
@@ -53,8 +53,8 @@ def _errors(report: DetectionReport) -> Rows:
     """What each kind of error is, how often it is there at the threshold, and what it costs."""
     counts, costs = report.errors.counts, report.errors.costs
     kinds = [name for name in (*KINDS, "missed") if name in costs]
-    rows = [{"Error": name, "Count": counts[name], "Cost in AP50": costs[name]} for name in kinds]
-    return sorted(rows, key=lambda row: -row["Cost in AP50"])
+    rows = [{"Error": name, "Count": counts[name], "Cost in AP": costs[name]} for name in kinds]
+    return sorted(rows, key=lambda row: -row["Cost in AP"])
 
 
 def _average_precision(report: DetectionReport) -> Rows:

@@ -11,6 +11,7 @@ from flows.cli.output import MODEL, Json, answer, bold, loading, number, run, ta
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 SPLIT = "train, val or test, or several with + between."
+OVERLAP = "From which overlap (IoU) on a region hits a box, above 0 and at most 1."
 IMPROVED = "By how much a new version must be better; default: as the app's gate says."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
 LISTED = 20  # concepts in a prediction's line; --json holds all
@@ -91,6 +92,7 @@ def evaluate(
     dataset: Annotated[str, Option(help="Default: the one it was trained on.")] = "",
     split: Annotated[str, Option(help=SPLIT)] = "test",
     threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
+    iou: Annotated[float, Option(help=OVERLAP)] = 0.5,
     precision: Annotated[float, Option(help="For which each concept's threshold is looked up.")] = 0.95,
     json: Json = False,
 ) -> None:
@@ -98,7 +100,7 @@ def evaluate(
     loading()
     from flows.evaluate import evaluate as flow
 
-    done = run(flow, model, dataset, split, threshold, precision)
+    done = run(flow, model, dataset, split, threshold, precision, iou)
     answer(done, json, told(done))
 
 
@@ -141,6 +143,8 @@ def compare(
     models: Annotated[list[str], Argument(help=f"{MODEL[:-1]}; or ./folder with a version's files.")],
     dataset: Annotated[list[str] | None, Option(help="May be given again; default: the first model's.")] = None,
     split: Annotated[list[str] | None, Option(help=f"{SPLIT[:-1]}; may be given again; default: test.")] = None,
+    threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
+    iou: Annotated[float, Option(help=OVERLAP)] = 0.5,
     json: Json = False,
 ) -> None:
     """Set models side by side on the same images, or one on several datasets, and say which is better."""
@@ -152,7 +156,7 @@ def compare(
     loading()
     from flows.compare import compare as flow
 
-    done = run(flow, models, dataset, split)
+    done = run(flow, models, dataset, split, threshold, iou)
     sentences = [bold(text.strip("*")) if text.startswith("**") else text for text in done.sentences]
     rows = table([shortened(row) for row in done.totals])
     answer(done, json, "\n".join([rows, "", *sentences, "", f"report: {done.folder}/comparison.html"]))

@@ -136,6 +136,30 @@ def test_a_number_at_another_threshold_is_not_the_versions(ready):
     assert own["test.true_positives"] + own["test.false_positives"] > 0
 
 
+def test_another_iou_counts_otherwise_and_is_not_the_versions(ready):
+    entries, found, card = measured(ready.detector, ready.scenes)
+    evaluate.fn(ready.detector, ready.scenes, "test")
+    own = resolve(str(ready.detector)).metrics
+    for iou in (0.1, 0.8, 0.9):
+        done = evaluate.fn(ready.detector, ready.scenes, "test", iou=iou)
+        expected = detection(entries, found, card.concepts, card.threshold, iou).summary
+        assert done.metrics == {name: value for name, value in expected.items() if value == value}
+    assert resolve(str(ready.detector)).metrics == own
+
+
+@pytest.mark.parametrize("wrong", [{"iou": 0.0}, {"iou": 1.1}, {"precision": 0.0}, {"precision": 2.0}])
+def test_what_is_out_of_range_is_refused_before_anything_is_predicted(ready, monkeypatch, wrong):
+    monkeypatch.setattr(verb, "answered", lambda *_: pytest.fail("predicted"))
+    (name,) = wrong
+    with pytest.raises(Fault, match=rf"^{name}: a number above 0 and at most 1 is wanted, got "):
+        evaluate.fn(ready.detector, ready.scenes, "test", **wrong)
+
+
+def test_several_splits_are_measured_together(ready):
+    done = evaluate.fn(ready.classifier, ready.shapes, "val+test")
+    assert (done.images, done.seen_in_training) == (8, 4)
+
+
 @pytest.mark.parametrize(("split", "seen"), [("train", 8), ("val", 4), ("test", 0)])
 def test_images_that_it_learned_from_are_counted(ready, split, seen):
     assert evaluate.fn(ready.classifier, ready.shapes, split).seen_in_training == seen

@@ -40,7 +40,7 @@ def test_a_detectors_tables():
     assert list(made) == list(TITLES)
     errors = {row["Error"]: row["Count"] for row in made["errors"]}
     assert errors == {"classification": 4, "missed": 4, "localisation": 0, "both": 0, "duplicate": 0, "background": 0}
-    assert [row["Cost in AP50"] for row in made["errors"]] == sorted(report.errors.costs[n] for n in errors)[::-1]
+    assert [row["Cost in AP"] for row in made["errors"]] == sorted(report.errors.costs[n] for n in errors)[::-1]
     average = {(row["Concept"], row["Area"]): row for row in made["average_precision"]}
     assert set(average) == {("cat", "all"), ("cat", "large"), ("dog", "all"), ("dog", "small")}
     assert average["cat", "all"]["AP80"] == pytest.approx(1) and average["cat", "all"]["AP85"] == 0
