@@ -212,7 +212,7 @@ def _files(
 def _noted(question: Question, evaluation: Evaluation) -> None:
     """The numbers on the version in the registry, where they are its own: of its data, counted as it is known by."""
     version = question.version
-    if version.folder or question.dataset.name != version.dataset or not question.own:
+    if version.folder or question.dataset.name != version.dataset or not question.own or "+" in question.split:
         return
     note(version, milliseconds=evaluation.milliseconds)
     own = {name: value for name, value in evaluation.metrics.items() if not beside(name)}
