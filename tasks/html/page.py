@@ -32,6 +32,8 @@ HERE = Path(__file__).parent
 SCRIPTS = ("columns.js", "regions.js", "scores.js", "pictures.js", "tables.js", "matrix.js", "report.js")
 MOST_MEANS = 200  # concepts up to which the page has their mean scores: 40,000 numbers
 OWN = ("Total Labeled", "True Positives", "False Positives")
+# An address in quotes; those of w3.org are names of namespaces, which nobody fetches.
+ELSEWHERE = re.compile(r"""(?<=["'`])https?://(?!www\.w3\.org/)[^"'`$]+""")
 # The few numbers of the first screen, by a report's task; the headline and what it lacks are left out.
 FIRST = {
     "detection": ("map", "map_75", "precision", "recall", "f1"),
@@ -185,8 +187,12 @@ def _measured(report: Report, facts: Facts) -> list[tuple[str, str]]:
 
 
 def bokeh_script() -> Markup:
-    """Bokeh's script, without the line that makes a browser's developer tools look for a map of it."""
+    """Bokeh's script, without the addresses that it would fetch from: of a map of itself, of fonts, formulas and maps.
+
+    None of them is for anything on these pages, and a page that cannot ask the network needs no trust.
+    """
     import bokeh
 
     text = (Path(bokeh.__file__).parent / "server/static/js/bokeh.min.js").read_text(encoding="utf-8")
-    return Markup(re.sub(r"(?m)^//# sourceMappingURL=.*$", "", text).replace("</script", "<\\/script"))
+    text = re.sub(r"(?m)^//# sourceMappingURL=.*$", "", text)
+    return Markup(ELSEWHERE.sub("", text).replace("</script", "<\\/script"))

@@ -422,6 +422,11 @@ def test_a_page_of_held_out_numbers_and_no_slices_says_neither(made):
     assert "not held-out" not in page and "slice" not in page.partition("<main")[0]
 
 
+def test_bokehs_script_knows_no_address_to_fetch_from():
+    found = set(re.findall(r"""["'`](https?://[^"'`$/]+)""", bokeh_script()))
+    assert found <= {"http://www.w3.org"}
+
+
 def test_json_cannot_end_its_script():
     text = safe_json({EVIL: "\u2028"})
     assert "<" not in text and json.loads(text) == {EVIL: "\u2028"}
