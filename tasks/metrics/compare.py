@@ -94,15 +94,14 @@ def compare(
     known = comparable(champion, candidate)
     if metric not in known:
         raise Fault(f"there is no metric {metric!r} to compare models by. {choices(metric, known)}")
-    rows = len(getattr(candidate, "asked", ())) or candidate.images
-    interval = paired(champion.redrawn, candidate.redrawn, rows).get(metric, UNDEFINED)
+    interval = paired(champion.redrawn, candidate.redrawn, candidate.images).get(metric, UNDEFINED)
     return _comparison(metric, champion, candidate, interval, names)
 
 
 def comparisons(first: Report, second: Report, names: tuple[str, str]) -> list[Comparison]:
     """Every number that both have, the headline first, each as `compare` says it; second against first."""
     check_alike(first, second, OF_SCORES[0])
-    intervals = paired(first.redrawn, second.redrawn, len(getattr(second, "asked", ())) or second.images)
+    intervals = paired(first.redrawn, second.redrawn, second.images)
     known = sorted(comparable(first, second), key=lambda name: name != second.headline)
     return [_comparison(name, first, second, intervals.get(name, UNDEFINED), names) for name in known]
 

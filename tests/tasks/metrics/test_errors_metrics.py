@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from models.runtime.predictions import Regions
-from tasks.data.annotations import Annotation
 from tasks.metrics.errors import KINDS, errors
 from tasks.metrics.matching import match, overlapping, overlaps, sides, truth_of
+from tests.boxed import NAMES, image, regions
 
-NAMES = ("cat", "dog", "owl", "yak")
 HOTCOCO = {
     "Cls": "classification",
     "Loc": "localisation",
@@ -27,29 +26,6 @@ HALF = (0, 0, 100, 50)  # overlaps BOX by exactly .5
 SLIGHT = (0, 0, 100, 30)  # by .3
 TENTH = (0, 0, 100, 10)  # by exactly .1
 OTHER, ASIDE = (200, 0, 300, 100), (400, 400, 450, 450)
-
-
-def image(*boxes, concepts=None, crowd=None, difficult=None):
-    """An annotation from boxes x0, y0, x1, y1; all cats unless said otherwise."""
-    none = [False] * len(boxes)
-    return Annotation(
-        *("a.png", "", 640, 480, "test", ()),
-        boxes=tuple(tuple(map(float, box)) for box in boxes),
-        areas=tuple(float((b[2] - b[0]) * (b[3] - b[1])) for b in boxes),
-        box_concepts=tuple(concepts or ["cat"] * len(boxes)),
-        crowd=tuple(crowd or none),
-        difficult=tuple(difficult or none),
-    )
-
-
-def regions(*rows, concepts=NAMES):
-    """Regions from (box, score, concept) rows."""
-    return Regions(
-        np.array([row[0] for row in rows], np.float64).reshape(-1, 4),
-        np.array([row[1] for row in rows], np.float32),
-        np.array([concepts.index(row[2]) for row in rows], np.int64),
-        tuple(concepts),
-    )
 
 
 def measure(annotations, found, names=NAMES, iou=0.5, **words):

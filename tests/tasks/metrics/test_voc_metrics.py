@@ -2,16 +2,19 @@
 
 import math
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from models.runtime.predictions import Regions
-from tasks.data.annotations import Annotation
 from tasks.metrics.voc import voc_average_precision
+from tests import boxed
+from tests.boxed import image
 
 NAMES = ("cat", "dog", "owl")
+regions = partial(boxed.regions, concepts=NAMES)
 
 # The example of https://github.com/rafaelpadilla/Object-Detection-Metrics (MIT): image, (score,) left, top, width,
 # height. There the right edge is left + width, and that pixel counts as part of the box ("inclusive").
@@ -67,29 +70,6 @@ PUBLISHED = {
     ("eleven", 0.3): 0.2683982683,
     ("eleven", 0.5): 0.0303030303,
 }
-
-
-def image(*boxes, concepts=None, crowd=None, difficult=None):
-    """An annotation from boxes x0, y0, x1, y1; all cats unless said otherwise."""
-    none = [False] * len(boxes)
-    return Annotation(
-        *("a.png", "", 640, 480, "test", ()),
-        boxes=tuple(tuple(map(float, box)) for box in boxes),
-        areas=tuple(float((b[2] - b[0]) * (b[3] - b[1])) for b in boxes),
-        box_concepts=tuple(concepts or ["cat"] * len(boxes)),
-        crowd=tuple(crowd or none),
-        difficult=tuple(difficult or none),
-    )
-
-
-def regions(*rows, concepts=NAMES):
-    """Regions from (box, score, concept) rows."""
-    return Regions(
-        np.array([row[0] for row in rows], np.float64).reshape(-1, 4),
-        np.array([row[1] for row in rows], np.float32),
-        np.array([concepts.index(row[2]) for row in rows], np.int64),
-        tuple(concepts),
-    )
 
 
 def corners(left, top, width, height):
