@@ -36,6 +36,6 @@ def compare(
     """
     versions = [resolve(model) for model in models]
     pinned = [pin(dataset) for dataset in datasets or [versions[0].dataset]]
-    measurements = list(product(versions, pinned, splits or ["test"]))
+    measurements = verbs.apart(product(versions, pinned, splits or ["test"]))
     evaluations = [evaluate(*each, threshold=threshold, iou=iou) for each in measurements]
     return verbs.compare(measurements, evaluations, threshold, iou)

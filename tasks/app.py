@@ -35,6 +35,13 @@ class Gate(BaseModel):
     minimum: float = Field(0.0, ge=0, le=1)
     """Nothing below this is ever promoted, not even a first version."""
 
+    @field_validator("min_improvement", "minimum", mode="before")
+    @classmethod
+    def _a_number(cls, given: object, field: ValidationInfo) -> object:
+        if isinstance(given, bool):
+            raise ValueError(f"gate.{field.field_name}: a number from 0 to 1 is wanted, got {str(given).lower()}")
+        return given
+
 
 class App(BaseModel):
     """One product's work."""
@@ -89,6 +96,11 @@ class App(BaseModel):
         except Fault as fault:
             raise ValueError(str(fault)) from None
         return given
+
+    @field_validator("gate", mode="before")
+    @classmethod
+    def _gate_as_it_is(cls, given: object) -> object:
+        return {} if given is None else given  # `gate:` with all its lines commented out
 
     @field_validator("gate")
     @classmethod

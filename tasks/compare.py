@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -17,12 +17,13 @@ from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault
-from tasks.answers import predictor
+from tasks.artifacts import card
 from tasks.compare_plots import plot_comparison
+from tasks.data.annotations import Annotation
 from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
 from tasks.evaluate import Evaluation, experiment_of, measured, not_held_out
-from tasks.files import as_csv, write
+from tasks.files import Rows, as_csv, only, write
 from tasks.html.comparison import comparison_page
 from tasks.kept import answered
 from tasks.metrics.compare import Report, comparisons, total
@@ -35,7 +36,6 @@ from tasks.workspace import state
 
 PAGE = "comparison.html"
 Measured = tuple[Version, PinnedDataset, str]
-Rows = list[dict[str, Any]]
 
 
 class Comparison(BaseModel):
@@ -57,6 +57,15 @@ class Comparison(BaseModel):
     run: str
 
 
+def apart(measurements: Iterable[Measured]) -> list[Measured]:
+    """Each measurement once, however a model was named. Raises Fault where that leaves nothing to compare."""
+    each = {(str(version), data.folder, split): (version, data, split) for version, data, split in measurements}
+    if len(each) < 2:
+        (model, folder, split), *_ = each
+        raise Fault(f"there is one thing to measure, {model} on {folder} {split}: name another model, dataset or split")
+    return list(each.values())
+
+
 @task(cache_policy=NO_CACHE, task_run_name="compare")
 def compare(
     measurements: Sequence[Measured],
@@ -69,20 +78,21 @@ def compare(
     evaluations: of the measurements, in their order, at that threshold and IoU.
     Raises Fault when they are not of one task.
     """
-    reports = [_report(*each, threshold, iou) for each in measurements]
+    images, reports = zip(*(_report(*each, threshold, iou) for each in measurements), strict=True)
     tasks = {report.task for report in reports}
     if len(tasks) > 1:
         raise Fault(f"models for {' and '.join(sorted(tasks))} cannot be compared; name models of the same type")
     labels = _labels(measurements)
     concepts = [row | _which(one, measurements) for one in evaluations for row in one.per_concept]
-    differences, sentences = _pairs(measurements, reports)
+    differences, sentences = _pairs(measurements, images, reports)
     sentences += [said for one in evaluations if (said := _seen(one))]
-    folder = _folder(measurements)
+    folder = _folder(measurements, threshold, iou)
     totals = _totals(evaluations, measurements)
     files = _saved(folder, concepts, totals, differences, sentences)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     page = comparison_page("Comparison", sentences, totals, concepts, differences, labels, reports, git_revision(), now)
     files += [write(folder / PAGE, page), *plot_comparison(labels, reports, differences, folder)]
+    only(folder, files)
     done = Comparison(
         concepts=concepts,
         totals=totals,
@@ -95,10 +105,13 @@ def compare(
     return done
 
 
-def _report(version: Version, dataset: PinnedDataset, split: str, threshold: float | None, iou: float) -> Report:
-    card = predictor(version).card
-    images = entries(as_learned(dataset.open(), card.parameters.get("concepts", ())), split)
-    return measured(card, images, answered(version, dataset, split).on(images), threshold, iou)
+def _report(
+    version: Version, dataset: PinnedDataset, split: str, threshold: float | None, iou: float
+) -> tuple[list[Annotation], Report]:
+    """The images with the labels that the version learned, and what was measured on them."""
+    described = card(version)
+    images = entries(as_learned(dataset.open(), described.parameters.get("concepts", ())), split)
+    return images, measured(described, images, answered(version, dataset, split).on(images), threshold, iou)
 
 
 def _seen(one: Evaluation) -> str:
@@ -139,12 +152,14 @@ def _totals(evaluations: Sequence[Evaluation], measurements: Sequence[Measured])
     for one in evaluations:
         model, dataset = f"Model:{one.model}", f"Dataset:{_where(one.dataset, one.split, measurements)}"
         name = dataset if one_model else model if one_place else f"{model} {dataset}"
-        row = plain(total(one.model, one.metrics, one.per_concept)) | {"Total Concept": name}
+        row = {"Total Concept": name} | plain(total(one.metrics, one.per_concept))
         rows.append(row | {"Seen in training": one.seen_in_training})
     return rows
 
 
-def _pairs(measurements: Sequence[Measured], reports: Sequence[Report]) -> tuple[Rows, list[str]]:
+def _pairs(
+    measurements: Sequence[Measured], images: Sequence[list[Annotation]], reports: Sequence[Report]
+) -> tuple[Rows, list[str]]:
     """The differences of each two models on the same dataset and split, and a sentence on each."""
     rows, sentences = [], []
     for first, second in combinations(range(len(reports)), 2):
@@ -153,6 +168,8 @@ def _pairs(measurements: Sequence[Measured], reports: Sequence[Report]) -> tuple
             continue
         names = (str(before), str(after))
         try:
+            if images[first] != images[second]:
+                raise Fault("they learned different concepts, so that each was measured by other labels")
             found = comparisons(reports[first], reports[second], names)
         except Fault as fault:
             sentences.append(f"{names[1]} and {names[0]} on {dataset.name} {split}: {fault}")
@@ -178,9 +195,10 @@ def _pairs(measurements: Sequence[Measured], reports: Sequence[Report]) -> tuple
     return rows, sentences
 
 
-def _folder(measurements: Sequence[Measured]) -> Path:
-    """One for each choice of models, data and splits."""
-    meaning = [[str(version), dataset.version, split] for version, dataset, split in measurements]
+def _folder(measurements: Sequence[Measured], threshold: float | None, iou: float) -> Path:
+    """One for each choice of models, data, splits, threshold and IoU."""
+    meaning: list[Any] = [[str(version), dataset.version, split] for version, dataset, split in measurements]
+    meaning += [threshold, iou]
     digest = hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:8]
     names = "_".join(dict.fromkeys(version.name for version, _, _ in measurements))
     return state() / "comparisons" / f"{names[:80]}-{digest}"

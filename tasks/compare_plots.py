@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 4
+ROWS = 60  # of a picture
 VERDICTS = {"better": PALETTE[2], "worse": PALETTE[1]}
 
 
@@ -35,6 +36,8 @@ def plot_comparison(
         if all(each is None or each.negatives is not None for lines in panels.values() for each in lines):
             drawn.append(_curves(labels, panels, True, folder / "roc.png"))
     known = [row for row in differences if row["Low"] is not None]
+    if len(known) > ROWS:  # of many pairs the number that counts, the first row of each
+        known = list({(row["Dataset"], row["First"], row["Second"]): row for row in known[::-1]}.values())[::-1][:ROWS]
     if known:
         drawn.append(_differences(known, folder / "differences.png"))
     return drawn

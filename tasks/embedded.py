@@ -20,7 +20,6 @@ from models.runtime.faults import Fault
 from models.runtime.images import decode
 from models.runtime.predictor import Predictor
 from tasks.artifacts import artifacts
-from tasks.charts import plot_silhouettes
 from tasks.data.annotations import Annotation, distinct
 from tasks.data.dataset import Dataset
 from tasks.data.loading import entries
@@ -29,6 +28,7 @@ from tasks.embeddings import embedder_of, embeddings, grid_of
 from tasks.files import write
 from tasks.groups import cluster_sheets
 from tasks.metrics.calibration import calibration_error
+from tasks.plots import plot_silhouettes
 
 PROBES = 4  # pictures that this code must embed as the version's own does
 Row = dict[str, Any]

@@ -19,15 +19,14 @@ from pydantic import BaseModel, ConfigDict
 from models.runtime.card import Card
 from models.runtime.faults import Fault
 from models.runtime.predictions import Answer
-from tasks.answers import predictor
-from tasks.artifacts import trained_on
+from tasks.artifacts import card, trained_on
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
 from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
-from tasks.files import write
+from tasks.files import alone_at, only, write
 from tasks.html.facts import Facts
-from tasks.kept import answered, report_folder
+from tasks.kept import NAME, answered, report_folder
 from tasks.kinds import KINDS
 from tasks.metrics.compare import Report, beside
 from tasks.metrics.curves import WANTED
@@ -36,12 +35,13 @@ from tasks.plan import PinnedDataset
 from tasks.registry import Version, client, note
 from tasks.tracking import active, experiment, git_revision, page_of
 
+PAGES = ("report.html", "report.md")
 SOURCES = (
     "data/narrowing.py",
     "metrics/*.py",
     "html/*",
-    *(f"{name}.py" for name in ("evaluate", "kept", "answers", "kinds", "report", "tables", "plots", "charts")),
-    *(f"{name}.py" for name in ("style", "drawing", "sheets", "worst", "neighbours", "groups")),
+    *(f"{name}.py" for name in ("evaluate", "kept", "answers", "kinds", "report", "tables", "files")),
+    *(f"{name}.py" for name in ("style", "drawing", "sheets", "worst", "neighbours", "groups", "data/loading")),
 )
 
 
@@ -88,8 +88,10 @@ class Question:
 
     @property
     def own(self) -> bool:
-        """Whether the counts are those the version is known by: at its own threshold, at an IoU of .5."""
-        return self.threshold is None and self.iou == 0.5
+        """Whether the numbers are those the version is known by: at its own threshold, at an IoU of .5, and on what it
+        was trained on or what is in `data/` now: not on some folder that goes by the same name."""
+        known = self.dataset.version == self.version.dataset_version or self.dataset.here
+        return known and self.threshold is None and self.iou == 0.5
 
     @property
     def title(self) -> str:
@@ -102,8 +104,9 @@ class Question:
         here, code = Path(__file__).parent, hashlib.sha256()
         for path in sorted(path for pattern in SOURCES for path in here.glob(pattern) if path.is_file()):
             code.update(path.read_bytes())
-        meaning = [self.version.logged_model, str(self.version), self.dataset.version, self.split, self.threshold]
-        return hashlib.sha256(json.dumps([*meaning, self.precision, self.iou, code.hexdigest()]).encode()).hexdigest()
+        meaning = [self.version.logged_model, str(self.version), self.dataset.version, self.dataset.labels, self.split]
+        settings = [self.threshold, self.precision, self.iou]
+        return hashlib.sha256(json.dumps([*meaning, *settings, code.hexdigest()]).encode()).hexdigest()
 
 
 @task(cache_policy=NO_CACHE, task_run_name="evaluate {version} on {split}")
@@ -124,12 +127,13 @@ def evaluate(
             raise Fault(f"{name}: a number above 0 and at most 1 is wanted, got {value:g}")
     question = Question(version, dataset, split, threshold, precision, iou)
     folder = report_folder(version, dataset, split)
-    kept = _kept(folder, question.digest)
-    if kept is None:
-        kept = _measure(question, folder)
-    else:
-        log(f"measured before: {folder}")
-    _show(kept)
+    with alone_at(folder / ".lock", lambda: log(f"waiting: {version} on {split} is being measured")):
+        kept = _kept(folder, question.digest)
+        if kept is None:
+            kept = _measure(question, folder)
+        else:
+            log(f"measured before: {folder}")
+        _show(kept)
     return kept
 
 
@@ -137,14 +141,14 @@ def _measure(question: Question, folder: Path) -> Evaluation:
     from tasks.report import plain
 
     version, dataset, split = question.version, question.dataset, question.split
-    asked, card = answered(version, dataset, split), predictor(version).card
-    opened = as_learned(dataset.open(), card.parameters.get("concepts", ()))
+    asked, described = answered(version, dataset, split), card(version)
+    opened = as_learned(dataset.open(), described.parameters.get("concepts", ()))
     annotations = entries(opened, split)
     found = asked.on(annotations)
-    report = measured(card, annotations, found, question.threshold, question.iou)
+    report = measured(described, annotations, found, question.threshold, question.iou)
     learned = trained_on(version)
     seen = sum(entry.sha256 in learned for entry in annotations)
-    facts = _facts(question, card, len(annotations), seen, asked.milliseconds)
+    facts = _facts(question, described, len(annotations), seen, asked.milliseconds)
     files = _files(question, facts, report, opened, annotations, found, folder)
     summary = {name: value for name, value in report.summary.items() if math.isfinite(value)}
     evaluation = Evaluation(
@@ -202,11 +206,13 @@ def _files(
     made = tables(report, annotations, found, question.precision)
     warning = not_held_out(facts.seen_in_training, facts.images)
     page = evaluation_page(report, facts, opened, annotations, found, made)
-    return [
+    files = [
         write(folder / "report.html", page),
         *save(report, folder, question.title, made, warning),
         *KINDS[facts.type].sheets(opened, annotations, found, report, folder),
     ]
+    only(folder, [*files, folder / NAME])
+    return files
 
 
 def _noted(question: Question, evaluation: Evaluation) -> None:
@@ -216,7 +222,8 @@ def _noted(question: Question, evaluation: Evaluation) -> None:
         return
     note(version, milliseconds=evaluation.milliseconds)
     own = {name: value for name, value in evaluation.metrics.items() if not beside(name)}
-    own |= {name: value for name, value in evaluation.metrics.items() if name.startswith(evaluation.headline)}
+    bounds = (f"{evaluation.headline}_{end}" for end in ("low", "high"))
+    own |= {name: evaluation.metrics[name] for name in bounds if name in evaluation.metrics}
     note(version, **{f"{question.split}.{name}": round(value, 6) for name, value in own.items()})
 
 
@@ -228,12 +235,12 @@ def not_held_out(seen: int, images: int) -> str:
 def _tracked(question: Question, facts: Facts, summary: dict[str, float], files: Sequence[Path], folder: Path) -> str:
     """The MLflow run that holds the numbers and the files of an evaluation; beside the training's."""
     version = question.version
-    with mlflow.start_run(experiment_id=experiment_of(version), run_name=f"evaluate {question.title}") as run:
-        mlflow.set_tags({"stage": "evaluate", "model": facts.model, "dataset": facts.dataset, "split": facts.split})
-        mlflow.set_tags({"dataset_version": facts.dataset_version, "parent_run": version.run})
-        counted = {"counts": "own" if question.own else "other", "iou": question.iou}
-        mlflow.set_tags(counted | {"seen_in_training": facts.seen_in_training})
-        mlflow.set_tags({"milliseconds": facts.milliseconds, "images": facts.images})
+    tags = {"stage": "evaluate", "model": facts.model, "dataset": facts.dataset, "split": facts.split}
+    tags |= {"logged_model": version.logged_model, "dataset_version": facts.dataset_version, "parent_run": version.run}
+    tags |= {"counts": "own" if question.own else "other", "iou": str(question.iou)}
+    tags |= {"seen_in_training": str(facts.seen_in_training), "milliseconds": str(facts.milliseconds)}
+    name = f"evaluate {question.title}"
+    with mlflow.start_run(experiment_id=experiment_of(version), run_name=name, tags=tags) as run:
         mlflow.log_metrics(summary)
         for file in files:
             mlflow.log_artifact(str(file), (Path("report") / file.parent.relative_to(folder)).as_posix())
@@ -256,13 +263,13 @@ def measured(
 
 
 def _kept(folder: Path, digest: str) -> Evaluation | None:
-    path = folder / "evaluation.json"
-    if not path.exists():
+    """What was measured before, if it was this and its report is whole; a damaged record is none."""
+    try:
+        content = json.loads((folder / "evaluation.json").read_text(encoding="utf-8"))
+        known = content.pop("digest") == digest and all((folder / name).is_file() for name in PAGES)
+        return Evaluation(**content | {"measured_before": True}) if known else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    content = json.loads(path.read_text(encoding="utf-8"))
-    if content.pop("digest") != digest:
-        return None
-    return Evaluation(**content | {"measured_before": True})
 
 
 def _show(evaluation: Evaluation) -> None:

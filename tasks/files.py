@@ -17,6 +17,8 @@ from typing import Any
 
 from models.runtime.faults import Fault, short
 
+Rows = list[dict[str, Any]]  # of a table: by column
+
 # What a disk says that is full or not to be written to. What is else an OSError may be another machine's word.
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}
 
@@ -38,6 +40,14 @@ def write(path: Path, content: bytes | str) -> Path:
         beside.unlink(missing_ok=True)
         raise
     return path
+
+
+def only(folder: Path, files: Iterable[Path]) -> None:
+    """Take away what lies in a folder beside these: what an earlier list or report had, and this one has not."""
+    kept = set(files)
+    for path in folder.iterdir():
+        if path.is_file() and path not in kept and not path.name.startswith("."):  # a lock, or what is being written
+            path.unlink(missing_ok=True)
 
 
 def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:

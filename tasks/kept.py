@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import time
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ import numpy as np
 
 from models.runtime.faults import Fault
 from models.runtime.predictions import Answer, Clusters, Concepts, Embeddings, Regions
-from tasks.answers import answers, predictor
+from tasks.answers import answers
+from tasks.artifacts import card
 from tasks.data.annotations import Annotation
 from tasks.data.loading import entries
 from tasks.files import write
@@ -48,8 +48,8 @@ class Answered:
 
 def report_folder(version: Version, dataset: PinnedDataset, split: str) -> Path:
     """Where the report of a version on a split lies."""
-    which = version.logged_model[:8] if version.folder else version.number
-    return state() / "reports" / f"{version.name}-{which}" / f"{dataset.name}-{split}"
+    where = dataset.name if dataset.here else f"{dataset.name}@{dataset.version[:8]}"
+    return state() / "reports" / version.slug / f"{where}-{split}"
 
 
 def answered(version: Version, dataset: PinnedDataset, split: str) -> Answered:
@@ -61,7 +61,7 @@ def answered(version: Version, dataset: PinnedDataset, split: str) -> Answered:
     images = tuple(entries(opened, split))
     if not images:
         raise Fault(f"dataset {dataset.name}: its {split} split is empty, there is nothing to measure on")
-    check_measurable(predictor(version).card, opened)
+    check_measurable(card(version), opened)
     path, digest = report_folder(version, dataset, split) / NAME, _digest(version, dataset, split)
     kept = _kept(path, digest)
     if kept is not None and len(kept[0]) == len(images):
@@ -84,11 +84,11 @@ def _digest(version: Version, dataset: PinnedDataset, split: str) -> str:
 def _kept(path: Path, digest: str) -> tuple[tuple[Answer, ...], float] | None:
     """The answers of a file, and how long one took; None where it has others, or is none."""
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as columns:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as columns:
             if str(columns["digest"]) != digest:
                 return None
             return tuple(READ[str(columns["kind"])](columns)), float(columns["milliseconds"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # numpy and zipfile have a dozen words for a damaged file: it is written anew
         return None
 
 

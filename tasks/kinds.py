@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault, choices
+from models.runtime.faults import Fault, choices, listed
 from models.runtime.predictions import Clusters, Concepts, Embeddings, Regions
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
@@ -50,10 +50,10 @@ def check_measurable(card: Card, dataset: Dataset) -> None:
     if kind.labels not in ("", dataset.task):
         raise Fault(f"dataset {dataset.name} is labelled for {dataset.task}, the model is a {card.type}")
     if kind.shares and not set(dataset.concepts) & set(card.concepts):
-        given = ", ".join(dataset.concepts) or "none"
+        first = next(iter(dataset.concepts), "")
         raise Fault(
-            f"dataset {dataset.name} and the model share no concept: the dataset has {given}. "
-            f"{choices(given.split(', ')[0], card.concepts, 'The model knows')}"
+            f"dataset {dataset.name} and the model share no concept: the dataset has "
+            f"{listed(dataset.concepts) or 'none'}. {choices(first, card.concepts, 'The model knows')}"
         )
 
 

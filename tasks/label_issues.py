@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from models.runtime.card import Card
 from models.runtime.faults import Fault, listed, short
 from models.runtime.images import decode
-from tasks.answers import predictor
-from tasks.artifacts import trained_on
+from tasks.artifacts import card, trained_on
 from tasks.data.annotations import SPLITS, Annotation, Box
 from tasks.data.dataset import Dataset
 from tasks.data.loading import entries
@@ -30,12 +30,13 @@ from tasks.plan import PinnedDataset
 from tasks.registry import Version
 from tasks.sheets import GAP, LETTERS, captioned, fitted, sheet, written
 from tasks.style import INK
-from tasks.workspace import state
+from tasks.workspace import root, state
 from tasks.worst import MISSED, RIGHT, WHOLE, WRONG, dashed, legend, tag
 
 A_SHEET = 12  # pictures
 AROUND = 5  # a box is shown with what is around it alone, where the picture is more than so many times as large
 NAME = "label_issues"
+OURS = re.compile(rf"{NAME}(_\d+)?\.jpg")  # sheets
 HOLDABLE = ("classification", "detection")  # reports of models that say what a label could say
 COLUMNS = (
     *("rank", "image", "split", "kind", "given", "suggested", "suspicion", "score"),
@@ -77,17 +78,21 @@ def find_label_issues(
     output: a folder; empty: `.sightline/label-issues/<dataset>-<model>-<number>`. An earlier list there is replaced.
     Raises Fault when the model says nothing of labels or of this dataset's, and when nothing can be written there.
     """
-    card = _card(version)
+    if limit < 1:
+        raise Fault(f"limit: a number of issues to list is wanted, 1 or more, got {limit}")
+    described = _card(version)
     split = "+".join(dict.fromkeys(split.split("+"))) if split else _filled(dataset.open())
     asked = answered(version, dataset, split)
-    opened = as_learned(dataset.open(), card.parameters.get("concepts", ()))
+    opened = as_learned(dataset.open(), described.parameters.get("concepts", ()))
     images = entries(opened, split)
-    issues = label_issues(images, asked.on(images), card.concepts, card.exclusive)
+    issues = label_issues(images, asked.on(images), described.concepts, described.exclusive)
     seen = trained_on(version)
     rows = [_row(rank, issue, images[issue.index], seen) for rank, issue in enumerate(issues[:limit], 1)]
-    folder = Path(output) if output else state() / "label-issues" / f"{dataset.name}-{version.name}-{version.number}"
+    folder = Path(output) if output else state() / "label-issues" / f"{dataset.name}-{version.slug}"
+    if folder.resolve().is_relative_to((root() / "data").resolve()):
+        raise Fault(f"{folder}: is a part of the datasets, whose files are versioned. Name another --output.")
     sheets = _written(opened, images, issues[:limit], rows, folder.resolve())
-    labels = "box_concepts" if KINDS[card.type].labels == "detection" else "concepts"
+    labels = "box_concepts" if KINDS[described.type].labels == "detection" else "concepts"
     done = LabelIssues(
         model=str(version),
         dataset=dataset.name,
@@ -96,7 +101,7 @@ def find_label_issues(
         images=len(images),
         seen_in_training=sum(entry.sha256 in seen for entry in images),
         found=dict(Counter(issue.kind for issue in issues).most_common()),
-        unjudged=sum(name not in card.concepts for entry in images for name in getattr(entry, labels)),
+        unjudged=sum(name not in described.concepts for entry in images for name in getattr(entry, labels)),
         rows=rows,
         folder=str(folder.resolve()),
         sheets=[path.name for path in sheets],
@@ -106,14 +111,14 @@ def find_label_issues(
 
 
 def _card(version: Version) -> Card:
-    card = predictor(version).card
+    described = card(version)
     held = [name for name, kind in KINDS.items() if kind.report.task in HOLDABLE]
-    if card.type not in held:
+    if described.type not in held:
         raise Fault(
-            f"{version} is of the type {card.type}: it names no concept that a label could be held against. "
+            f"{version} is of the type {described.type}: it names no concept that a label could be held against. "
             f"Name a model of one of these types: {listed(held)}. `sightline model list` has what there is."
         )
-    return card
+    return described
 
 
 def _filled(dataset: Dataset) -> str:
@@ -146,7 +151,8 @@ def _written(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for left in folder.glob(f"{NAME}*.jpg"):
-            left.unlink()
+            if OURS.fullmatch(left.name):
+                left.unlink()
         write(folder / f"{NAME}.csv", as_csv(rows) if rows else ",".join(COLUMNS) + "\n")
         sheets = []
         for start in range(0, len(issues), A_SHEET):

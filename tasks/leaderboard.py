@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from mlflow.entities import Run
 
-from models.runtime.faults import Fault, choices
+from models.catalog import TEMPLATES, TYPES
+from models.runtime.faults import Fault, choices, short
+from tasks.data.annotations import SPLITS
+from tasks.data.dataset import datasets
+from tasks.files import Rows
 from tasks.metrics.compare import LOWER_IS_BETTER, beside
 from tasks.registry import Version, client, versions
 
 HELD_OUT = ("accuracy", "macro_average_precision", "map_50", "map", "recall_1", "silhouette")  # shown without `by`
-Rows = list[dict[str, Any]]
 
 
 def leaderboard(
@@ -22,15 +26,25 @@ def leaderboard(
     name, type, template: only those.  dataset: on which it was measured; empty: the one each was trained on.
     by: a metric; empty: in the order of names, with the numbers that count of each type.
     Of several measurements of a version the newest at its own threshold counts. Raises Fault where nobody was measured
-    by that metric, with those there are.
+    by that metric, with those there are, and for a name, dataset, split, type or template that there is none of.
     """
+    for part in split.split("+"):
+        _known("split", part or "(empty)", SPLITS)
+    every = versions()
+    _known("model", name, {entry.name for entry in every})
+    measured = _measured(split)
+    _known("dataset", dataset, {*datasets(), *(entry.dataset for entry in every), *(where for _, where in measured)})
+    _known("model type", type, TYPES)
+    _known("template", template, TEMPLATES)
     chosen = [
         entry
-        for entry in versions(name)
-        if type in ("", entry.type) and template in ("", entry.template) and (dataset or not by or entry.dataset)
+        for entry in every
+        if name in ("", entry.name)
+        and type in ("", entry.type)
+        and template in ("", entry.template)
+        and (dataset or not by or entry.dataset)
     ]
-    measured = _measured(split)
-    found = [(entry, measured.get((str(entry), dataset or entry.dataset), {})) for entry in chosen]
+    found = [(entry, measured.get((entry.logged_model, dataset or entry.dataset), {})) for entry in chosen]
     rows = [_row(entry, numbers, by) for entry, numbers in found]
     if not by:
         return rows
@@ -43,7 +57,12 @@ def leaderboard(
     return sorted(rows, key=lambda row: (row[by] is None, sign * (row[by] or 0), row["model"]))
 
 
-SHOWN = ("measured on", "images", "seen in training", "ms an image")  # of a measurement, beside its metrics
+def _known(what: str, given: str, names: Collection[str]) -> None:
+    if given and given not in names:
+        raise Fault(f"there is no {what} {short(given)!r}. {choices(given, names)}")
+
+
+SHOWN = ("measured version", "images", "seen in training", "ms an image")  # of a measurement, beside its metrics
 
 
 def _row(entry: Version, numbers: dict[str, Any], by: str) -> dict[str, Any]:
@@ -55,9 +74,9 @@ def _row(entry: Version, numbers: dict[str, Any], by: str) -> dict[str, Any]:
         **{key: numbers.get(key) for key in metrics},
         "type": entry.type,
         "template": entry.template,
-        "trained on": entry.dataset,
-        "version": entry.dataset_version[:8],
-        "measured on": numbers.get("measured on") if by else None,
+        "dataset": entry.dataset,
+        "dataset version": entry.dataset_version[:8],
+        "measured version": numbers.get("measured version") if by else None,
         "images": numbers.get("images") if by else None,
         "seen in training": numbers.get("seen in training") or None,
         "MB": entry.megabytes or None,
@@ -71,13 +90,13 @@ def _measured(split: str) -> dict[tuple[str, str], dict[str, Any]]:
     registry, token = client(), None
     found: dict[tuple[str, str], dict[str, Any]] = {}
     experiments = [entry.experiment_id for entry in registry.search_experiments()]
-    condition = f"tags.stage = 'evaluate' and tags.split = '{split}'"
+    condition = f"tags.stage = 'evaluate' and tags.split = '{split}' and attributes.status = 'FINISHED'"
     while True:
         page = registry.search_runs(experiments, condition, order_by=["attributes.start_time DESC"], page_token=token)
         for run in page:
             tags = run.data.tags
             if tags.get("counts", "own") == "own":
-                found.setdefault((tags.get("model", ""), tags.get("dataset", "")), _numbers(run))
+                found.setdefault((tags.get("logged_model", ""), tags.get("dataset", "")), _numbers(run))
         token = page.token
         if not token:
             return found
@@ -88,7 +107,7 @@ def _numbers(run: Run) -> dict[str, Any]:
     return {
         **run.data.metrics,
         "images": int(run.data.metrics.get("images", 0)),
-        "measured on": tags.get("dataset_version", "")[:8],
+        "measured version": tags.get("dataset_version", "")[:8],
         "seen in training": int(tags.get("seen_in_training", 0)),
         "ms an image": float(tags.get("milliseconds", 0)),
     }

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from models.catalog import template
 from models.parameters import Parameters, is_version, parameters
 from models.runtime.faults import Fault, short
-from tasks.data.dataset import Dataset, named_dataset, open_dataset
+from tasks.data.dataset import Dataset, folder_of, named_dataset, open_dataset
 from tasks.data.narrowing import only
 from tasks.data.version import folder_version, verify
 from tasks.registry import resolve
@@ -47,6 +47,11 @@ class PinnedDataset(BaseModel):
     version: str
     folder: str
     labels: str = ""
+
+    @property
+    def here(self) -> bool:
+        """Whether it is the one in `data/`, not one that was checked out elsewhere."""
+        return Path(self.folder) == folder_of(self.name)
 
     def open(self) -> Dataset:
         """Its images, concepts and annotations. Raises Fault when an ingest has put another version in its place."""

@@ -12,8 +12,9 @@ from typing import Any
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from models.catalog import TYPES
 from models.runtime.card import Card
 from models.runtime.faults import Fault, choices, short
 from tasks.pyfunc import SUMS
@@ -60,6 +61,11 @@ class Version(BaseModel):
     def __str__(self) -> str:
         return self.folder or f"{self.name}/{self.number}"
 
+    @property
+    def slug(self) -> str:
+        """What its folders are called: those of versions that are not registered by their files."""
+        return f"{self.name}-{self.logged_model[:8] if self.folder else self.number}"
+
 
 def client() -> MlflowClient:
     """The registry's client; the store is made first when there is none."""
@@ -101,7 +107,7 @@ def _unregistered(given: str) -> Version:
         what = "so these are not the files of a registered version"
         raise Fault(f"{short(given)}: there is no {missing[0]}, {what}")
     folder = folder.resolve()
-    card, sums = Card.read(folder / "card.json"), folder / SUMS
+    card, sums = _checked(folder / "card.json"), folder / SUMS
     return Version(
         name=folder.name,
         number=0,
@@ -112,6 +118,21 @@ def _unregistered(given: str) -> Version:
         logged_model=hashlib.sha256(sums.read_bytes()).hexdigest()[:32],
         folder=str(folder),
     )
+
+
+def _checked(file: Path) -> Card:
+    """The card of a version that somebody handed over. Raises Fault where a value is of the wrong kind."""
+    card = Card.read(file)
+    try:
+        TypeAdapter(Card).validate_json(file.read_bytes(), strict=True)
+        TypeAdapter(list[str]).validate_python(card.parameters.get("concepts", []))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "parameters.concepts"
+        raise Fault(f"{file}: not a model card ({where}: {first['msg']}, got {short(first['input'])!r})") from None
+    if card.type not in TYPES:
+        raise Fault(f"{file}: not a model card (there is no type {short(card.type)!r}. {choices(card.type, TYPES)})")
+    return card
 
 
 def versions(name: str = "") -> tuple[Version, ...]:

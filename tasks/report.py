@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.files import as_csv, write
+from tasks.files import Rows, as_csv, write
 from tasks.metrics.compare import Report, total
 from tasks.metrics.slices import worse
-from tasks.plots import plot_report
-from tasks.tables import TITLES, Rows
+from tasks.tables import TITLES
 
 # The names of a summary as people say them, in the order in which they are read.
 SAID = {
@@ -63,6 +62,7 @@ SAID = {
 }
 
 LONGEST = 20  # rows of a table on a page; its CSV has all
+WIDEST = 21  # rows of a confusion matrix up to which it is a table on a page
 
 # The columns of a concept's row in a terminal of 80 characters; predicted is TP + FP.
 SHORT = {
@@ -85,6 +85,8 @@ def markdown(report: Report, title: str, tables: Mapping[str, Rows] = {}, warnin
         lines += [*(f"- {note}" for note in report.notes), ""]
     lines += as_table([{next(iter(report.per_concept[0])): "**all**"} | _totals(report), *report.per_concept])
     lines += ["", *as_table([{"metric": said, "value": value} for said, value in _summary(report)])]
+    if 1 < len(matrix := _matrix(report)) <= WIDEST:
+        lines += ["", "## Confusion matrix (rows are actual, columns predicted)", "", *as_table(matrix)]
     for name, rows in tables.items():
         shown = rows[:LONGEST]
         more = [f"The first {LONGEST} of {len(rows)}; all are in {name}.csv."] if len(rows) > LONGEST else []
@@ -112,7 +114,7 @@ def save(
     tables: Mapping[str, Rows] = {},
     warning: str = "",
 ) -> list[Path]:
-    """Write report.json (undefined is null), report.md, a CSV of each table and the plots. Returns their paths.
+    """Write report.json (undefined is null), report.md, and a CSV of each table. Returns their paths.
 
     warning: what must stand above all else, in bold.
     """
@@ -124,7 +126,6 @@ def save(
         write(folder / "per_concept.csv", as_csv(report.per_concept)),
         write(folder / "report.md", markdown(report, title, tables, warning)),
         *(write(folder / f"{name}.csv", as_csv(rows)) for name, rows in tables.items()),
-        *plot_report(report, folder),
     ]
 
 
@@ -140,7 +141,7 @@ def _headline(report: Report) -> str:
 
 def _totals(report: Report) -> dict[str, Any]:
     """The row of all concepts together; a blank where it would be no mean or sum."""
-    row = total("", report.summary, report.per_concept)
+    row = total(report.summary, report.per_concept)
     return {column: row.get(column) for column in list(report.per_concept[0])[1:]}
 
 
@@ -148,6 +149,14 @@ def _summary(report: Report) -> list[tuple[str, Any]]:
     """The numbers of the whole by what people call them, the one that counts first."""
     names = dict.fromkeys([report.headline, *SAID])
     return [(SAID[name], report.summary[name]) for name in names if name in report.summary]
+
+
+def _matrix(report: Report) -> Rows:
+    """The counts of a confusion matrix under the names of what was predicted; none where there is no such matrix."""
+    counts = getattr(report, "confusion", ())
+    names = [*report.concepts, "background"][: len(counts)]
+    rows = zip(names, counts, strict=True)
+    return [{"": f"**{name}**"} | dict(zip(names, row.tolist(), strict=True)) for name, row in rows]
 
 
 def _content(report: Report, title: str) -> dict[str, Any]:
@@ -178,11 +187,12 @@ def _json(value: Any) -> Any:
 
 
 def as_table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The lines of a Markdown table of rows of the same columns, numbers to the right."""
-    columns = list(rows[-1])
-    align = ["---:" if isinstance(rows[-1][column], int | float) else ":---" for column in columns]
-    cells = [[as_text(row[column]).replace("|", "\\|") for column in columns] for row in rows]
-    return [f"| {' | '.join(line)} |" for line in (columns, align, *cells)]
+    """The lines of a Markdown table, with every column that any row has; numbers to the right."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    align = ["---:" if isinstance(rows[-1].get(column), int | float) else ":---" for column in columns]
+    cells = [[as_text(row.get(column)) for column in columns] for row in rows]
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (columns, align, *cells)]
+    return [f"| {' | '.join(line)} |" for line in lines]
 
 
 def as_text(value: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from models.runtime.predictions import Answer
 from tasks.data.annotations import Annotation
+from tasks.files import Rows
 from tasks.metrics.coco import AREAS, IOUS
 from tasks.metrics.compare import Report
 from tasks.metrics.curves import WANTED, thresholds
@@ -17,8 +18,6 @@ from tasks.metrics.errors import KINDS
 from tasks.metrics.retrieval import RetrievalReport
 from tasks.metrics.slices import slices
 from tasks.metrics.voc import voc_average_precision
-
-Rows = list[dict[str, Any]]
 
 POINTS: dict[Literal["every", "eleven"], str] = {"every": "Every point", "eleven": "11 points"}
 PIXELS: tuple[Literal["continuous", "inclusive"], ...] = ("continuous", "inclusive")
@@ -54,7 +53,7 @@ def _errors(report: DetectionReport) -> Rows:
     counts, costs = report.errors.counts, report.errors.costs
     kinds = [name for name in (*KINDS, "missed") if name in costs]
     rows = [{"Error": name, "Count": counts[name], "Cost in AP": costs[name]} for name in kinds]
-    return sorted(rows, key=lambda row: -row["Cost in AP"])
+    return sorted(rows, key=lambda row: -np.nan_to_num(row["Cost in AP"], nan=float(row["Count"] > 0)))
 
 
 def _average_precision(report: DetectionReport) -> Rows:
@@ -70,11 +69,10 @@ def _average_precision(report: DetectionReport) -> Rows:
 
 def _voc(report: DetectionReport, annotations: Sequence[Annotation], found: Sequence[Any]) -> Rows:
     """Every point (VOC 2010) and 11 points (VOC 2007), with the box sizes of each convention, at the report's IoU."""
-    columns = {
-        f"{said}, {pixels}": voc_average_precision(annotations, found, report.concepts, report.iou, points, pixels)
-        for points, said in POINTS.items()
-        for pixels in PIXELS
+    measured = {
+        pixels: voc_average_precision(annotations, found, report.concepts, report.iou, pixels) for pixels in PIXELS
     }
+    columns = {f"{said}, {pixels}": measured[pixels][points] for points, said in POINTS.items() for pixels in PIXELS}
     rows = [
         {"Concept": name} | {column: float(values[label]) for column, values in columns.items()}
         for label, name in enumerate(report.concepts)

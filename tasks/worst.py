@@ -64,7 +64,7 @@ def _concepts(
 def _regions(
     dataset: Dataset, annotations: Sequence[Annotation], found: Sequence[Regions], report: DetectionReport, most: int
 ) -> list[Image.Image]:
-    placed = mislocated(annotations, found, report)[:most]
+    placed = mislocated(report)[:most]
     return [_mislocated(dataset, annotations[one.index], found[one.index], one) for one in placed]
 
 

@@ -9,10 +9,12 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from flows.cli.given import a_split
 from flows.cli.group import Commands, add
 from flows.cli.output import MODEL, Json, answer, aside, loading, run, table
 from models.runtime.faults import Fault
 
+SOME = "train, val, test, or some of them with + between; default: all."
 FIRST = 20  # label issues that a terminal shows; the files hold all that are listed
 
 
@@ -111,7 +113,7 @@ def dataset_checkout(
 def dataset_label_issues(
     dataset: Annotated[str, Argument(help="A dataset's name, or a folder it was checked out to.")],
     model: Annotated[str, Option(help=f"{MODEL[:-1]}: a classifier or a detector.")],
-    split: Annotated[str, Option(help="train, val, test, or some of them with + between; default: all.")] = "",
+    split: Annotated[str | None, Option(parser=a_split, metavar="SPLIT", help=SOME)] = None,
     limit: Annotated[int, Option(min=1, help="So many are listed, the most suspicious.")] = 100,
     output: Annotated[
         Path | None, Option(help="Folder for the list and its pictures; default: one of its own.")
@@ -123,7 +125,7 @@ def dataset_label_issues(
     from flows.label_issues import label_issues as flow
     from tasks.label_issues import sentence
 
-    done = run(flow, dataset, model, split, limit, str(output.resolve()) if output else "")
+    done = run(flow, dataset, model, split or "", limit, str(output.resolve()) if output else "")
     shown = [table(done.rows[:FIRST])] if done.rows else []
     more = [f"and {len(done.rows) - FIRST} more in the files"] if len(done.rows) > FIRST else []
     count = len(done.sheets)

@@ -7,10 +7,13 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from flows.cli.given import a_share, a_split
 from flows.cli.output import MODEL, Json, answer, bold, loading, number, run, table
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 SPLIT = "train, val or test, or several with + between."
+WANTED = "For which each concept's threshold is looked up."
+SPLITS_HELP = f"{SPLIT[:-1]}; may be given again; default: test."
 OVERLAP = "From which overlap (IoU) on a region hits a box, above 0 and at most 1."
 IMPROVED = "By how much a new version must be better; default: as the app's gate says."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
@@ -90,10 +93,10 @@ def share(given: str) -> float:
 def evaluate(
     model: Annotated[str, Argument(help=MODEL)],
     dataset: Annotated[str, Option(help="Default: the one it was trained on.")] = "",
-    split: Annotated[str, Option(help=SPLIT)] = "test",
+    split: Annotated[str, Option(parser=a_split, metavar="SPLIT", help=SPLIT)] = "test",
     threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
-    iou: Annotated[float, Option(help=OVERLAP)] = 0.5,
-    precision: Annotated[float, Option(help="For which each concept's threshold is looked up.")] = 0.95,
+    iou: Annotated[float, Option(parser=a_share, metavar="SHARE", help=OVERLAP)] = 0.5,
+    precision: Annotated[float, Option(parser=a_share, metavar="SHARE", help=WANTED)] = 0.95,
     json: Json = False,
 ) -> None:
     """Measure a registered model on one split: numbers, tables, curves."""
@@ -142,9 +145,9 @@ def shortened(row: dict) -> dict:
 def compare(
     models: Annotated[list[str], Argument(help=f"{MODEL[:-1]}; or ./folder with a version's files.")],
     dataset: Annotated[list[str] | None, Option(help="May be given again; default: the first model's.")] = None,
-    split: Annotated[list[str] | None, Option(help=f"{SPLIT[:-1]}; may be given again; default: test.")] = None,
+    split: Annotated[list[str] | None, Option(parser=a_split, metavar="SPLIT", help=SPLITS_HELP)] = None,
     threshold: Annotated[float | None, Option(min=0, max=1, help=COUNTED)] = None,
-    iou: Annotated[float, Option(help=OVERLAP)] = 0.5,
+    iou: Annotated[float, Option(parser=a_share, metavar="SHARE", help=OVERLAP)] = 0.5,
     json: Json = False,
 ) -> None:
     """Set models side by side on the same images, or one on several datasets, and say which is better."""

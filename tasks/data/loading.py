@@ -165,8 +165,8 @@ def loader(
 
 
 def entries(dataset: data.Dataset, splits: str) -> list[Annotation]:
-    """The annotations of some splits, named with `+` between: `train`, `train+val`."""
-    return [entry for split in splits.split("+") for entry in dataset.split(split)]
+    """The annotations of some splits, each once, named with `+` between: `train`, `train+val`."""
+    return [entry for split in dict.fromkeys(splits.split("+")) for entry in dataset.split(split)]
 
 
 def _making(parameters: NetworkParameters) -> dict[str, Any]:

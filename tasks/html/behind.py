@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
 from tasks.html.columns import Columns
 from tasks.metrics.classification import ClassificationReport, actual_concepts, predicted_concepts
-from tasks.metrics.confusion import taken_for
+from tasks.metrics.confusion import told
 from tasks.metrics.detection import DetectionReport
 from tasks.metrics.mistakes import mislocated
 
@@ -35,11 +34,7 @@ def regions_behind(report: DetectionReport) -> list[list[int]]:
     """Of each cell of the confusion matrix that is not empty, up to EACH images: the surest mistakes first, of hits
     the least sure."""
     pairs, matches, background = report.pairs, report.matches, report.pairs.concepts
-    counted = (matches.score >= np.float32(report.threshold)) & ~matches.ignored
-    said = taken_for(pairs, matches, counted, report.iou)
-    regions = np.flatnonzero(counted)
-    actual = np.where(said >= 0, np.append(pairs.box_label, background)[said], background)[regions]
-    missed = np.setdiff1d(np.flatnonzero(~pairs.box_ignored), said[regions])
+    regions, actual, missed = told(pairs, matches, report.threshold, report.iou)
     side = background + 1
     cell = np.r_[actual * side + pairs.label[regions], pairs.box_label[missed] * side + background]
     order = np.where(matches.hit[regions], matches.score[regions], -matches.score[regions])
@@ -80,11 +75,9 @@ def in_turns(shown: Iterable[Shown], cells: Sequence[Sequence[int]], images: int
     return list(dict.fromkeys([*order, *range(images)]))
 
 
-def regions_shown(
-    annotations: Sequence[Annotation], found: Sequence[Regions], report: DetectionReport, columns: Columns
-) -> list[Shown]:
+def regions_shown(report: DetectionReport, columns: Columns) -> list[Shown]:
     """The images with most mistakes, and the surest wrong regions."""
-    worst = [{"image": one.index} for one in mislocated(annotations, found, report)[:SHOWN]]
+    worst = [{"image": one.index} for one in mislocated(report)[:SHOWN]]
     matches = report.matches
     wrong = (matches.score >= np.float32(report.threshold)) & ~matches.hit & ~matches.ignored & (columns.place >= 0)
     rows = np.flatnonzero(wrong)

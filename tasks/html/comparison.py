@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from models.runtime.faults import short
+from tasks.files import Rows
 from tasks.html import tables
 from tasks.html.charts import Chart, blank, draw, item_of, unit
 from tasks.html.lines import GREY, Line, thinned
@@ -18,7 +19,6 @@ from tasks.metrics.compare import LOWER_IS_BETTER, Report, curves_of
 from tasks.metrics.curves import Curve
 from tasks.report import SAID
 from tasks.style import PALETTE, colour
-from tasks.tables import Rows
 
 if TYPE_CHECKING:
     from bokeh.models.plots import Plot

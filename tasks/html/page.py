@@ -16,6 +16,7 @@ from markupsafe import Markup
 from models.runtime.predictions import Answer
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
+from tasks.files import Rows
 from tasks.html import tables
 from tasks.html.behind import Shown, images_behind, images_shown, in_turns, regions_behind, regions_shown
 from tasks.html.charts import charts
@@ -26,7 +27,7 @@ from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import COUNTS, Report
 from tasks.metrics.detection import DetectionReport
 from tasks.report import SAID, worst_slice
-from tasks.tables import TITLES, Rows
+from tasks.tables import TITLES
 
 HERE = Path(__file__).parent
 SCRIPTS = ("columns.js", "regions.js", "scores.js", "pictures.js", "tables.js", "matrix.js", "report.js")
@@ -101,7 +102,7 @@ def _data(
     """What the page's script counts from, and a classifier's scores; nothing where nothing is to be counted."""
     if isinstance(report, DetectionReport):
         columns, scores = of_regions(annotations, found, report, MOST_REGIONS), None
-        shown, cells = regions_shown(annotations, found, report, columns), regions_behind(report)
+        shown, cells = regions_shown(report, columns), regions_behind(report)
         most, start = MOST_REGIONS, report.threshold
         more = {"average_precision": _clean(report.average_precision), "confusion": report.confusion.tolist()}
     elif isinstance(report, ClassificationReport):

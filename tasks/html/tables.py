@@ -92,7 +92,7 @@ def per_concept(report: Report) -> Table:
     rows = report.per_concept
     columns = list(rows[0])
     moves = report.task in ("classification", "detection")
-    sums = total("", report.summary, rows)
+    sums = total(report.summary, rows)
     foot = (Cell("all", "all"), *(_cell(column, sums.get(column, ""), moves) for column in columns[1:]))
     return Table(
         "per_concept",

@@ -13,7 +13,7 @@ from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
 from tasks.metrics.calibration import Reliability, reliability
 from tasks.metrics.curves import Curve, curve, rates
-from tasks.metrics.interval import Redrawn, bootstrap, bounds
+from tasks.metrics.interval import Draws, OnImages, Redrawn, bootstrap, bounds
 from tasks.metrics.scores import headline, mean_scores, recalls, redrawn, summary
 
 Array = np.ndarray
@@ -32,8 +32,8 @@ class ClassificationReport:
     threshold: from which score a concept counts as predicted; unused when the concepts
     exclude each other (the highest score is the prediction).  curves: one a concept, with negatives.
     reliability: how often scores are right that say so much.
-    redrawn: the numbers on other images, indexes with repeats; headline_redrawn: the headline alone, faster;
-    by_concept: the recall of each concept alike.
+    draws: the numbers in each round of the bootstrap that the bounds are of; headline_on: the headline of some images;
+    by_concept: the recall of each concept on redrawn images.
     images: how many.  notes: what a reader must know to read the numbers right.
     headline: the metric by which models are told apart.  concept_metric: what `by_concept` tells.
     """
@@ -50,8 +50,8 @@ class ClassificationReport:
     threshold: float
     curves: tuple[Curve, ...]
     reliability: Reliability
-    redrawn: Redrawn
-    headline_redrawn: Redrawn
+    draws: Draws
+    headline_on: OnImages
     by_concept: Redrawn
     images: int
     exclusive: bool
@@ -104,12 +104,13 @@ def classification(
     actual = actual_concepts(annotations, names, exclusive)
     predicted = predicted_concepts(scores, exclusive, threshold)
     rows = tuple(_row(name, actual[:, i], predicted[:, i], scores[:, i]) for i, name in enumerate(names))
-    calibrated, numbers = reliability(scores, actual, exclusive), redrawn(actual, predicted, scores, exclusive)
+    calibrated = reliability(scores, actual, exclusive)
+    draws = bootstrap(redrawn(actual, predicted, scores, exclusive), len(annotations))
     return ClassificationReport(
         concepts=names,
         summary=summary(actual, predicted, scores, rows, exclusive)
         | {"calibration_error": calibrated.error}
-        | bounds(bootstrap(numbers, len(annotations))),
+        | bounds(draws),
         per_concept=rows,
         confusion=_confusion(actual, predicted) if exclusive else np.zeros((0, 0), np.int64),
         mean_scores=mean_scores(actual, scores),
@@ -120,8 +121,8 @@ def classification(
             for i in range(len(names))
         ),
         reliability=calibrated,
-        redrawn=numbers,
-        headline_redrawn=headline(actual, predicted, scores, exclusive),
+        draws=draws,
+        headline_on=headline(actual, predicted, scores, exclusive),
         by_concept=recalls(actual, predicted, names),
         images=len(annotations),
         exclusive=exclusive,

@@ -13,7 +13,7 @@ import numpy as np
 
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
-from tasks.metrics.interval import Redrawn, bootstrap, bounds
+from tasks.metrics.interval import Draws, OnImages, bootstrap, bounds
 
 Array = np.ndarray
 
@@ -25,7 +25,7 @@ class ClusteringReport:
     concepts: the clusters' names.  summary: `silhouette`, 0 to 1, with an interval, `…_low` and `…_high`; where
     images have concepts `purity` and `nmi` too, 0 to 1; and counts.
     per_concept: one row a cluster.  distances: (N, K) float32, of each image to each centre.
-    redrawn, headline_redrawn: the silhouette on other images, indexes with repeats.
+    draws: the silhouette in each round of the bootstrap that its bounds are of; headline_on: that of some images.
     images: how many.  notes: what a reader must know to read the numbers right.
     """
 
@@ -37,8 +37,8 @@ class ClusteringReport:
     summary: dict[str, float]
     per_concept: tuple[dict[str, Any], ...]
     distances: Array
-    redrawn: Redrawn
-    headline_redrawn: Redrawn
+    draws: Draws
+    headline_on: OnImages
     images: int
     notes: tuple[str, ...] = ()
 
@@ -67,8 +67,8 @@ def clustering(annotations: Sequence[Annotation], distances: Array, names: tuple
         raise ValueError(f"distances must be ({len(annotations)}, {len(names)}), got {distances.shape}")
     labels, clear = distances.argmin(axis=1), silhouettes(distances)
     told = [concept_of(entry) for entry in annotations]
-    redrawn = partial(_silhouette, clear)
-    summary = {**redrawn(np.arange(len(clear))), **bounds(bootstrap(redrawn, len(clear)))}
+    draws = bootstrap(partial(_silhouette, clear), len(clear))
+    summary = {"silhouette": float(clear.mean()), **bounds(draws)}
     known = [i for i, concept in enumerate(told) if concept]
     if known:
         summary |= _agreement(labels[known], [told[i] for i in known])
@@ -80,8 +80,8 @@ def clustering(annotations: Sequence[Annotation], distances: Array, names: tuple
             _row(name, labels == i, clear, distances[:, i], told, bool(known)) for i, name in enumerate(names)
         ),
         distances=distances,
-        redrawn=redrawn,
-        headline_redrawn=redrawn,
+        draws=draws,
+        headline_on=lambda images: partial(_silhouette, clear[images]),
         images=len(annotations),
         notes=_notes(empty, len(annotations) - len(known), len(annotations)),
     )

@@ -40,10 +40,9 @@ GATED = {
 }
 # Of these, what no bootstrap follows: a gate by them needs to be told how much is enough.
 UNBOUNDED = frozenset(TWELVE) - {"map", "map_50", "map_75"} | {"purity", "nmi"}
-LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error", "false_positives", "false_negatives"})
+LOWER_IS_BETTER = frozenset({"log_loss", "calibration_error"})
 OF_SCORES = ("macro_roc_auc", "macro_average_precision")  # need no decision, so mean the same for all
-NOT_A_SCORE = frozenset({"images", "boxes", "gallery", "clusters"})
-COUNTS = NOT_A_SCORE | {"true_positives", "false_positives", "false_negatives"}
+COUNTS = frozenset({"images", "boxes", "gallery", "clusters", "true_positives", "false_positives", "false_negatives"})
 
 TOGETHER = "all concepts"  # what the curve of all is called
 
@@ -57,7 +56,7 @@ MEANS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Difference:
     """One number of two models on the same images, and what it says.
 
     champion, candidate: the metric of each.  difference: candidate − champion; nan when either is undefined.
@@ -83,7 +82,7 @@ class Comparison:
 
 def compare(
     champion: Report, candidate: Report, metric: str = "", names: tuple[str, str] = ("the champion", "the candidate")
-) -> Comparison:
+) -> Difference:
     """Whether the candidate is better by a metric, the candidate's headline when none is named.
 
     The two are of the same images in the same order.  names: what the sentence calls them.
@@ -94,21 +93,24 @@ def compare(
     known = comparable(champion, candidate)
     if metric not in known:
         raise Fault(f"there is no metric {metric!r} to compare models by. {choices(metric, known)}")
-    interval = paired(champion.redrawn, candidate.redrawn, candidate.images).get(metric, UNDEFINED)
-    return _comparison(metric, champion, candidate, interval, names)
+    interval = paired(champion.draws, candidate.draws).get(metric, UNDEFINED)
+    return _difference(metric, champion, candidate, interval, names)
 
 
-def comparisons(first: Report, second: Report, names: tuple[str, str]) -> list[Comparison]:
-    """Every number that both have, the headline first, each as `compare` says it; second against first."""
-    check_alike(first, second, OF_SCORES[0])
-    intervals = paired(first.redrawn, second.redrawn, second.images)
+def comparisons(first: Report, second: Report, names: tuple[str, str]) -> list[Difference]:
+    """Every number that both have, the headline first, each as `compare` says it; second against first.
+
+    The two are of the same images in the same order. Raises Fault when they cannot be.
+    """
+    check_same_images(first, second)
+    intervals = paired(first.draws, second.draws)
     known = sorted(comparable(first, second), key=lambda name: name != second.headline)
-    return [_comparison(name, first, second, intervals.get(name, UNDEFINED), names) for name in known]
+    return [_difference(name, first, second, intervals.get(name, UNDEFINED), names) for name in known]
 
 
 def comparable(first: Report, second: Report) -> list[str]:
     """The metrics by which two models can be told apart: those that both have and that are no count of things."""
-    known = [name for name in second.summary if name not in NOT_A_SCORE and name in first.summary]
+    known = [name for name in second.summary if name not in COUNTS and name in first.summary]
     return [name for name in known if not beside(name) and _alike(first, second, name)]
 
 
@@ -117,9 +119,9 @@ def beside(name: str) -> bool:
     return name.endswith(("_low", "_high", "_std"))
 
 
-def _comparison(
+def _difference(
     metric: str, champion: Report, candidate: Report, interval: Interval, names: tuple[str, str]
-) -> Comparison:
+) -> Difference:
     old, new = champion.summary[metric], candidate.summary[metric]
     low, high = interval.low, interval.high
     verdict: Verdict = "cannot tell"
@@ -128,8 +130,9 @@ def _comparison(
     said = f"{names[1]} is {verdict}" if verdict != "cannot tell" else "nobody can tell which is better"
     numbers = f"{metric} {_number(new)} against {names[0]}'s {_number(old)}"
     change = "" if math.isnan(new - old) else f" ({new - old:+.4g}{_between(low, high)})"
-    sentence = f"{said}: {numbers}{change} on {candidate.images} images"
-    return Comparison(metric, old, new, new - old, low, high, verdict, sentence)
+    few = f" (of fewer than {FEWEST} nobody can tell)" if candidate.images < FEWEST else ""
+    sentence = f"{said}: {numbers}{change} on {candidate.images} images{few}"
+    return Difference(metric, old, new, new - old, low, high, verdict, sentence)
 
 
 def _between(low: float, high: float) -> str:
@@ -150,8 +153,8 @@ def curves_of(reports: Sequence[Any], most: int = 11) -> dict[str, list[Curve | 
     return together | {name: [one.get(name) for one in known] for name in chosen}
 
 
-def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A model's row from the two parts of its report: sums of the counts, and rates that follow from the sums."""
+def total(summary: Mapping[str, float], per_concept: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The row of all concepts together, from a report's: sums of the counts, and rates that follow from the sums."""
     counts = {
         column: sum(row[column] for row in per_concept)
         for column in per_concept[0]
@@ -160,7 +163,6 @@ def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mappin
     means = next((means for means in MEANS if means.keys() <= per_concept[0].keys()), MEANS[-1])
     counted = [counts[name] for name in ("True Positives", "False Positives", "False Negatives") if name in counts]
     return {
-        "Total Concept": f"Model:{model}",
         **{column: summary.get(name, math.nan) for column, name in means.items() if column in per_concept[0]},
         **counts,
         **(rates(*counted) if counted else {}),
@@ -168,8 +170,17 @@ def total(model: str, summary: Mapping[str, float], per_concept: Sequence[Mappin
 
 
 def check_alike(champion: Report, candidate: Report, metric: str) -> None:
-    """Raises Fault when two reports are not of the same task and the same number of images, or a metric means
-    something else in each."""
+    """Raises Fault when two reports are not of the same images, or a metric means something else in each."""
+    check_same_images(champion, candidate)
+    if not _alike(champion, candidate, metric):
+        raise Fault(
+            f"{metric} means one thing for a model whose concepts exclude each other and another for one "
+            f"whose do not, and the two are one of each; compare them by {' or '.join(OF_SCORES)}"
+        )
+
+
+def check_same_images(champion: Report, candidate: Report) -> None:
+    """Raises Fault when two reports are not of the same task and the same number of images."""
     if champion.task != candidate.task:
         raise Fault(
             f"a model for {champion.task} and one for {candidate.task} cannot be compared; "
@@ -179,11 +190,6 @@ def check_alike(champion: Report, candidate: Report, metric: str) -> None:
         raise Fault(
             f"the champion was measured on {champion.images} images and the candidate on {candidate.images}; "
             "evaluate both on the same dataset version and split"
-        )
-    if not _alike(champion, candidate, metric):
-        raise Fault(
-            f"{metric} means one thing for a model whose concepts exclude each other and another for one "
-            f"whose do not, and the two are one of each; compare them by {' or '.join(OF_SCORES)}"
         )
 
 

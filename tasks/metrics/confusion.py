@@ -17,17 +17,23 @@ def confusion(pairs: Overlaps, matches: Matches, threshold: float, iou: float) -
     So a row sums to the boxes labelled, a column to the regions found, and no cell contradicts a count.
     """
     background, counts = pairs.concepts, np.zeros((pairs.concepts + 1, pairs.concepts + 1), np.int64)
-    counted = (matches.score >= np.float32(threshold)) & ~matches.ignored
-    said = taken_for(pairs, matches, counted, iou)
-    boxes, regions = np.flatnonzero(~pairs.box_ignored), np.flatnonzero(counted)
-    missed = np.setdiff1d(boxes, said[regions])
-    actual = np.where(said >= 0, np.append(pairs.box_label, background)[said], background)
-    np.add.at(counts, (actual[regions], pairs.label[regions]), 1)
+    regions, actual, missed = told(pairs, matches, threshold, iou)
+    np.add.at(counts, (actual, pairs.label[regions]), 1)
     np.add.at(counts, (pairs.box_label[missed], background), 1)
     return counts
 
 
-def taken_for(pairs: Overlaps, matches: Matches, counted: Array, iou: float) -> Array:
+def told(pairs: Overlaps, matches: Matches, threshold: float, iou: float) -> tuple[Array, Array, Array]:
+    """What the matrix counts: (R,) int64 indexes of the regions from the threshold on; (R,) int64 of each the concept
+    of the box in whose place it was found, or C, the background; (M,) int64 indexes of the boxes missed."""
+    counted = (matches.score >= np.float32(threshold)) & ~matches.ignored
+    regions = np.flatnonzero(counted)
+    box = _taken_for(pairs, matches, counted, iou)[regions]
+    actual = np.append(pairs.box_label, pairs.concepts)[box]  # -1 is the last, the background
+    return regions, actual, np.setdiff1d(np.flatnonzero(~pairs.box_ignored), box)
+
+
+def _taken_for(pairs: Overlaps, matches: Matches, counted: Array, iou: float) -> Array:
     """(D,) int64: the box, of all, in whose place each region that counts was found; -1 for none.
 
     counted: (D,) bool.  The box it hits, else the one left over that it overlaps most, by at least `iou`.

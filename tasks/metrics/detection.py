@@ -16,9 +16,9 @@ from tasks.metrics.coco import AREAS, IOUS, coco
 from tasks.metrics.confusion import confusion
 from tasks.metrics.curves import Curve, rates
 from tasks.metrics.errors import Errors, errors
-from tasks.metrics.found import by_concept, half, redrawn
-from tasks.metrics.interval import Redrawn, bootstrap, bounds
+from tasks.metrics.interval import Draws, OnImages, Redrawn, bootstrap, bounds
 from tasks.metrics.matching import Matches, Overlaps, match, overlapping
+from tasks.metrics.resampling import by_concept, map_50, of_matches
 
 Array = np.ndarray
 
@@ -36,8 +36,8 @@ class DetectionReport:
     where nothing is, the last column what was missed. A row sums to the labelled, a column to the found.
     errors: the kind of each error, and what each kind costs.  pairs, matches: what all counts rest on, at `iou`.
     curves: one a concept, at `iou`; overall: all concepts together.  notes: what a reader must know.
-    redrawn: the numbers on other images, indexes with repeats; headline_redrawn: the headline alone, faster;
-    by_concept: AP50 of each concept alike.
+    draws: the numbers in each round of the bootstrap that the bounds are of; headline_on: the headline of some images;
+    by_concept: AP50 of each concept on redrawn images.
     headline: the metric by which models are told apart.  concept_metric: what `by_concept` tells.
     """
 
@@ -57,8 +57,8 @@ class DetectionReport:
     matches: Matches
     curves: tuple[Curve, ...]
     overall: Curve
-    redrawn: Redrawn
-    headline_redrawn: Redrawn
+    draws: Draws
+    headline_on: OnImages
     by_concept: Redrawn
     images: int
     notes: tuple[str, ...] = ()
@@ -109,11 +109,12 @@ def detection(
     steps = [pairs.matched(each) for each in IOUS]
     matches = steps[IOUS.index(iou)] if iou in IOUS else pairs.matched(iou)
     curves = tuple(matches.curve(label) for label in range(len(names)))
-    overall, numbers = matches.curve(), redrawn(steps, matches, threshold)
+    overall = matches.curve()
+    draws = bootstrap(of_matches(steps, matches, threshold), len(annotations))
     rows = tuple(_row(name, curves[i], threshold, average[:, i, 0]) for i, name in enumerate(names))
     return DetectionReport(
         concepts=names,
-        summary=twelve | _counts(overall, threshold, len(annotations)) | bounds(bootstrap(numbers, len(annotations))),
+        summary=twelve | _counts(overall, threshold, len(annotations)) | bounds(draws),
         per_concept=rows,
         average_precision=average,
         confusion=confusion(pairs, matches, threshold, iou),
@@ -124,8 +125,8 @@ def detection(
         matches=matches,
         curves=curves,
         overall=overall,
-        redrawn=numbers,
-        headline_redrawn=half(steps[0]),
+        draws=draws,
+        headline_on=lambda images: map_50(steps[0].on(images)),
         by_concept=by_concept(steps[0], names),
         images=len(annotations),
         notes=_notes(annotations, rows, set(names) - set(concepts)),

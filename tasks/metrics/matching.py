@@ -47,6 +47,14 @@ class Matches:
     truth: Array
     labelled: Array
 
+    def on(self, images: Array) -> Matches:
+        """Those on some of the images, (M,) int64 without repeats, which are then 0 to M - 1."""
+        place = np.full(len(self.labelled), -1)
+        place[images] = np.arange(len(images))
+        mine = place[self.image] >= 0
+        columns = {name: getattr(self, name)[mine] for name in ("label", "score", "rank", "hit", "ignored", "truth")}
+        return Matches(image=place[self.image[mine]], labelled=self.labelled[images], **columns)
+
     def curve(self, label: int | None = None) -> Curve:
         """The exact counts of one concept, or of all together, at every threshold."""
         which = ~self.ignored if label is None else ~self.ignored & (self.label == label)

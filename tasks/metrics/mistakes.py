@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.predictions import Concepts
 from tasks.data.annotations import Annotation
 from tasks.metrics.classification import ClassificationReport, actual_concepts, predicted_concepts
 from tasks.metrics.detection import DetectionReport
-from tasks.metrics.matching import match, truth_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +48,17 @@ def confused(
     return [Confused(int(i), annotations[i].concepts, said[i]) for i in order if wrong[i].any()]
 
 
-def mislocated(
-    annotations: Sequence[Annotation], found: Sequence[Regions], report: DetectionReport
-) -> list[Mislocated]:
+def mislocated(report: DetectionReport) -> list[Mislocated]:
     """The images with mistakes at the report's threshold and IoU: those with most first; of equals, the earlier."""
-    matches = match(annotations, found, report.concepts, report.iou)
+    matches, ignored = report.matches, report.pairs.box_ignored
     sure = matches.score >= np.float32(report.threshold)
     wrong, right = sure & ~matches.hit & ~matches.ignored, sure & matches.hit
-    ends = np.cumsum([0, *(len(regions) for regions in found)])
+    ends = np.searchsorted(matches.image, np.arange(report.images + 1))
+    first_box = np.append(report.pairs.first_box, len(ignored))
     rows = []
-    for i, entry in enumerate(annotations):
+    for i in range(report.images):
         mine = slice(ends[i], ends[i + 1])
-        boxes = np.flatnonzero(~truth_of(entry, report.concepts).ignored)
+        boxes = np.flatnonzero(~ignored[first_box[i] : first_box[i + 1]])
         missed = np.setdiff1d(boxes, matches.truth[mine][right[mine]])
         columns = (missed, np.flatnonzero(wrong[mine]), np.flatnonzero(right[mine]))
         rows.append(Mislocated(i, *(tuple(column.tolist()) for column in columns)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.metrics.coco import IOUS
+from tasks.metrics.curves import rates
+from tasks.metrics.interval import Redrawn
 from tasks.metrics.matching import Matches
 
 Array = np.ndarray
@@ -86,24 +89,54 @@ class Resampled:
         weight = weights[self.image]
         taken, right = np.cumsum(weight), np.cumsum(weight[self.hit])
         taken_before, right_before = np.append(0, taken)[self.first], np.append(0, right)[self.first_hit]
-        precision = (right - right_before[self.ranking]) / (
-            taken[self.hit] - taken_before[self.ranking] + np.spacing(1)
-        )
+        found = right - right_before[self.ranking]
+        precision = found / (taken[self.hit] - taken_before[self.ranking] + np.spacing(1))
         # The running maximum from behind begins anew with each ranking: those in front are lifted above all behind.
         lift = 2.0 * (len(self.first) - self.ranking)
-        best = np.append(np.maximum.accumulate((precision + lift)[::-1])[::-1] - lift, 0.0)
-        at = np.searchsorted(right, right_before[:, None] + _least_hits(positives))
-        at = np.maximum(at, self.first_hit[:, None])
-        ends = np.append(self.first_hit[1:], len(right))
-        return np.where(at < ends[:, None], best[np.minimum(at, len(right))], 0.0).mean(axis=1)
+        best = np.maximum.accumulate((precision + lift)[::-1])[::-1] - lift
+        # A hit counts for each of the recalls that it is the first to reach.
+        reached = np.searchsorted(RECALLS, found / np.maximum(positives, 1)[self.ranking], side="right")
+        begins = np.diff(self.ranking, prepend=-1) > 0
+        first_reached = np.where(begins, reached, np.diff(reached, prepend=0))
+        return np.bincount(self.ranking, best * first_reached, len(self.first)) / len(RECALLS)
 
 
-def _least_hits(positives: Array) -> Array:
-    """(K, 101) int64: how many hits of so many positives reach each of COCO's recalls; compared as COCO does."""
-    many = np.maximum(positives, 1)[:, None]
-    hits = np.ceil(RECALLS * many).astype(np.int64)
-    hits -= (hits - 1) / many >= RECALLS
-    return np.maximum(hits + (hits / many < RECALLS), 0)
+def of_matches(steps: Sequence[Matches], matches: Matches, threshold: float) -> Redrawn:
+    """`map`, `map_50`, `map_75`, and precision, recall and F1 at a threshold, all concepts together.
+
+    steps: the matches at each of IOUS.  matches: those that are counted.
+    """
+    resampled = Resampled.of(*steps)
+    counted = (matches.score >= np.float32(threshold)) & ~matches.ignored
+    images = len(matches.labelled)
+    hits = np.bincount(matches.image[counted & matches.hit], minlength=images)
+    wrong = np.bincount(matches.image[counted & ~matches.hit], minlength=images)
+    labelled = matches.labelled.sum(axis=1)
+
+    def numbers(drawn: Array) -> dict[str, float]:
+        average = resampled.by_iou(drawn)
+        right, false, there = (int(column[drawn].sum()) for column in (hits, wrong, labelled))
+        found = {name.lower(): value for name, value in rates(right, false, there - right).items()}
+        half, three_quarters = (float(average[IOUS.index(iou)]) for iou in (0.5, 0.75))
+        return found | {"map": float(average.mean()), "map_50": half, "map_75": three_quarters}
+
+    return numbers
+
+
+def map_50(matches: Matches) -> Redrawn:
+    """`map_50` alone, of the matches at .50."""
+    resampled = Resampled.of(matches)
+    return lambda drawn: {"map_50": resampled.map(drawn)}
+
+
+def by_concept(matches: Matches, names: Sequence[str]) -> Redrawn:
+    """The average precision of each concept at the IoU of the matches; nan where none of the images shows it."""
+    resampled = Resampled.of(matches)
+
+    def numbers(drawn: Array) -> dict[str, float]:
+        return dict(zip(names, resampled.by_concept(drawn).tolist(), strict=True))
+
+    return numbers
 
 
 def of_scores(scores: Array, actual: Array) -> Callable[[Array], tuple[float, float]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from models.runtime.faults import Fault
 from tasks.data.annotations import Annotation
-from tasks.metrics.interval import Redrawn, bootstrap, bounds
+from tasks.metrics.interval import Draws, OnImages, Redrawn, bootstrap, bounds
 
 Array = np.ndarray
 AT = (1, 5, 10)
@@ -31,8 +31,8 @@ class RetrievalReport:
     per_concept: one row a concept.  recalls: (CURVE,) float64, recall at 1 to CURVE.
     asked: (Q,) int64, indexes of the images asked.  nearest: (Q, SHOWN) int64, indexes of the images nearest to
     each, -1 where there are fewer.  right: (Q, SHOWN) bool.  precision: (Q,) float64, each's average precision at R.
-    redrawn: the numbers on other images, indexes with repeats into those asked; headline_redrawn: the headline alone;
-    by_concept: recall@1 of each concept alike.
+    draws: the numbers in each round of the bootstrap that the bounds are of, of those asked; headline_on: the headline
+    of some of them; by_concept: recall@1 of each concept on redrawn ones.
     images: how many were asked.  notes: what a reader must know to read the numbers right.
     """
 
@@ -49,8 +49,8 @@ class RetrievalReport:
     nearest: Array
     right: Array
     precision: Array
-    redrawn: Redrawn
-    headline_redrawn: Redrawn
+    draws: Draws
+    headline_on: OnImages
     by_concept: Redrawn
     images: int
     notes: tuple[str, ...] = ()
@@ -92,11 +92,12 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
     where = np.where(nearest >= 0, gallery[nearest], -1)
     hits, precision = hits[asked], precision[asked]
     redrawn = _redrawn(hits, precision)
+    draws = bootstrap(redrawn, len(hits))
     return RetrievalReport(
         concepts=names,
         summary={
             **redrawn(np.arange(len(hits))),
-            **bounds(bootstrap(redrawn, len(hits))),
+            **bounds(draws),
             "images": len(hits),
             "gallery": len(gallery),
         },
@@ -106,8 +107,8 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
         nearest=where[asked],
         right=right[asked],
         precision=precision,
-        redrawn=redrawn,
-        headline_redrawn=lambda images: {"recall_1": float(hits[images, 0].mean())},
+        draws=draws,
+        headline_on=lambda images: lambda drawn: {"recall_1": float(hits[images[drawn], 0].mean())},
         by_concept=_by_concept(actual[gallery[asked]], hits, names),
         images=int(asked.sum()),
         notes=_notes(alone, names, len(annotations) - len(labelled), len(labelled) - len(gallery)),

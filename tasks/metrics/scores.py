@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.metrics.interval import Redrawn
+from tasks.metrics.interval import OnImages, Redrawn
 from tasks.metrics.resampling import of_scores
 
 Array = np.ndarray
@@ -71,13 +71,18 @@ def redrawn(actual: Array, predicted: Array, scores: Array, exclusive: bool) -> 
     return numbers
 
 
-def headline(actual: Array, predicted: Array, scores: Array, exclusive: bool) -> Redrawn:
-    """The one number by which classifiers are told apart, on redrawn images."""
-    if exclusive:
-        right = (actual & predicted).any(axis=1)
-        return lambda images: {"accuracy": float(right[images].mean())}
-    ranked = of_scores(scores, actual)
-    return lambda images: {"macro_average_precision": ranked(images)[0]}
+def headline(actual: Array, predicted: Array, scores: Array, exclusive: bool) -> OnImages:
+    """The one number by which classifiers are told apart, of some of the images."""
+    right = (actual & predicted).any(axis=1)
+
+    def on(images: Array) -> Redrawn:
+        if exclusive:
+            mine = right[images]
+            return lambda drawn: {"accuracy": float(mine[drawn].mean())}
+        ranked = of_scores(scores[images], actual[images])
+        return lambda drawn: {"macro_average_precision": ranked(drawn)[0]}
+
+    return on
 
 
 def recalls(actual: Array, predicted: Array, names: Sequence[str]) -> Redrawn:

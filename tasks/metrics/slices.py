@@ -14,7 +14,7 @@ from tasks.data.annotations import Annotation
 from tasks.metrics.coco import AREAS
 from tasks.metrics.compare import FEWEST, Report
 from tasks.metrics.detection import DetectionReport
-from tasks.metrics.interval import UNDEFINED, Redrawn, bootstrap
+from tasks.metrics.interval import Redrawn, bootstrap, interval
 
 Array = np.ndarray
 ROUNDS = 200  # of a slice's bootstrap: it tells which slices to look at, no more
@@ -31,11 +31,12 @@ def slices(annotations: Sequence[Annotation], report: Report) -> list[dict[str, 
     `Number` with `Low` and `High`, its 95 % interval; `Whole`, the same of all images. Worst first: those worse
     than the whole beyond their interval, of six images or more, by how much; then the others.
     """
-    whole = report.headline_redrawn(np.arange(len(annotations)))
+    everything = np.arange(len(annotations))
+    whole = report.headline_on(everything)(everything)
     rows: list[dict[str, Any]] = []
     for by, groups in _groupings(annotations).items():
         for value, images in groups.items():
-            rows += _measured(by, value, np.array(images), report.headline_redrawn, whole)
+            rows += _measured(by, value, len(images), report.headline_on(np.array(images)), whole)
     rows += _by_concept(report, annotations)
     if isinstance(report, DetectionReport):
         rows += _by_box_size(report, annotations)
@@ -52,21 +53,22 @@ def _gap(row: dict[str, Any]) -> float:
     return -math.inf if math.isnan(gap) else gap
 
 
-def _measured(by: str, value: str, images: Array, redrawn: Redrawn, whole: Any) -> Iterator[dict[str, Any]]:
-    intervals = bootstrap(lambda drawn: redrawn(images[drawn]), len(images), ROUNDS)
-    for metric, number in redrawn(images).items():
-        yield _row(by, value, len(images), metric, number, intervals.get(metric, UNDEFINED), whole[metric])
+def _measured(by: str, value: str, images: int, redrawn: Redrawn, whole: Any) -> Iterator[dict[str, Any]]:
+    draws = bootstrap(redrawn, images, ROUNDS)
+    for metric, number in redrawn(np.arange(images)).items():
+        yield _row(by, value, images, metric, number, draws[metric], whole[metric])
 
 
-def _row(by: str, value: str, images: int, metric: str, number: float, interval: Any, whole: float) -> dict[str, Any]:
+def _row(by: str, value: str, images: int, metric: str, number: float, draws: Array, whole: float) -> dict[str, Any]:
+    bounds = interval(draws)
     return {
         "Slice": by,
         "Value": value,
         "Images": images,
         "Metric": metric,
         "Number": number,
-        "Low": interval.low,
-        "High": interval.high,
+        "Low": bounds.low,
+        "High": bounds.high,
         "Whole": whole,
     }
 
@@ -77,7 +79,7 @@ def _by_concept(report: Report, annotations: Sequence[Annotation]) -> Iterator[d
     if redrawn is None:
         return
     numbers = redrawn(np.arange(len(annotations)))
-    intervals = bootstrap(redrawn, len(annotations), ROUNDS)
+    draws = bootstrap(redrawn, len(annotations), ROUNDS)
     defined = [number for number in numbers.values() if not math.isnan(number)]
     mean = float(np.mean(defined)) if defined else math.nan
     metric = report.concept_metric  # type: ignore[union-attr]
@@ -85,7 +87,7 @@ def _by_concept(report: Report, annotations: Sequence[Annotation]) -> Iterator[d
     for name, number in numbers.items():
         images = sum(name in getattr(entry, column) for entry in annotations)
         if images and len(numbers) > 1:
-            yield _row("concept", name, images, metric, number, intervals[name], mean)
+            yield _row("concept", name, images, metric, number, draws[name], mean)
 
 
 def _by_box_size(report: DetectionReport, annotations: Sequence[Annotation]) -> Iterator[dict[str, Any]]:
@@ -102,7 +104,7 @@ def _by_box_size(report: DetectionReport, annotations: Sequence[Annotation]) -> 
         if 0 < which.sum() < (~pairs.box_ignored).sum():
             images = np.flatnonzero(there)
             whole = {"recall": report.summary["recall"]}
-            yield from _measured("box size", name, images, _recall(found, there), whole)
+            yield from _measured("box size", name, len(images), _recall(found[images], there[images]), whole)
 
 
 def _recall(found: Array, there: Array) -> Redrawn:
@@ -133,18 +135,20 @@ def _sizes(annotations: Sequence[Annotation]) -> Groups:
     exact = _grouped([f"{entry.width}×{entry.height}" for entry in annotations])
     if len(exact) <= 4:
         return exact
-    return _thirds([entry.width * entry.height / 1e6 for entry in annotations], " MP")
+    return _grouped(_thirds([entry.width * entry.height / 1e6 for entry in annotations], " MP"))
 
 
 def _column(values: Sequence[Any]) -> Groups:
     """Of a column of the metadata: by its values where they are few, by thirds where they are numbers."""
     if any(isinstance(value, dict | list) for value in values):
         return {}
-    distinct = {str(value) for value in values}
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
-    if len(distinct) > MOST and len(numbers) == len(values):
-        return _thirds(numbers, "")
-    return _grouped(["(none)" if value is None else str(value) for value in values])
+    there = [value for value in values if value is not None]
+    numbers = [value for value in there if isinstance(value, int | float) and not isinstance(value, bool)]
+    told = [str(value) for value in there]
+    if len(set(told)) > MOST and len(numbers) == len(there):
+        told = _thirds(numbers, "")
+    names = iter(told)
+    return _grouped(["(none)" if value is None else next(names) for value in values])
 
 
 def _grouped(values: Sequence[str]) -> Groups:
@@ -154,8 +158,8 @@ def _grouped(values: Sequence[str]) -> Groups:
     return dict(sorted(groups.items()))
 
 
-def _thirds(values: Sequence[float], unit: str) -> Groups:
-    """Three parts of about the same number of images, named by their bounds."""
+def _thirds(values: Sequence[float], unit: str) -> list[str]:
+    """In which of three parts of about the same number of images each is; a part is named by its bounds."""
     low, high = np.quantile(values, [1 / 3, 2 / 3])
     names = (f"up to {low:.3g}{unit}", f"{low:.3g} to {high:.3g}{unit}", f"above {high:.3g}{unit}")
-    return _grouped([names[int(value > low) + int(value > high)] for value in values])
+    return [names[int(value > low) + int(value > high)] for value in values]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -38,13 +38,12 @@ def voc_average_precision(
     found: Sequence[Regions],
     concepts: tuple[str, ...],
     iou: float,
-    points: Points = "every",
     pixels: Pixels = "continuous",
-) -> Array:
-    """(C,) float64: the average precision of each concept, 0–1; nan for one without a box to find.
+) -> dict[Points, Array]:
+    """(C,) float64 by each rule: the average precision of each concept, 0–1; nan for one without a box to find.
 
     iou: by how much a region must overlap a box to hit it, in (0, 1].
-    points: `every` is the area below the best precision at each recall or a higher one (VOC from 2010 on);
+    The rules: `every` is the area below the best precision at each recall or a higher one (VOC from 2010 on);
     `eleven` is the mean of that precision at the recalls 0, .1 … 1 (VOC 2007).
     pixels: `inclusive` takes x1 and y1 for the last pixel of a box, so that it is x1 - x0 + 1 wide, as VOC's
     devkit does; `continuous` takes it for x1 - x0 wide.
@@ -57,7 +56,7 @@ def voc_average_precision(
     Source: Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge", 2010, section 4.2, and
     VOCevaldet.m and VOCap.m of its development kit, which has `ovmax >= minoverlap`.
     """
-    _check(annotations, found, iou, points, pixels)
+    _check(annotations, found, iou, pixels)
     truths = [truth_of(entry, concepts) for entry in annotations]
     nearest = _nearest(truths, found, concepts, extra=1.0 if pixels == "inclusive" else 0.0)
     labels, ignored = (
@@ -71,25 +70,22 @@ def voc_average_precision(
     rows = order[(near & ~skipped)[order]]
     hit = np.zeros(len(order), bool)
     hit[rows[np.unique(nearest.box[rows], return_index=True)[1]]] = True  # the first to look at a box has it
-    average = _area if points == "every" else _eleven
     positives = np.bincount(labels[~ignored], minlength=len(concepts))
-    values = np.full(len(concepts), np.nan)
+    values = {points: np.full(len(concepts), np.nan) for points in RULES}
     for label in np.flatnonzero(positives):
         counted = (nearest.label == label) & ~skipped
-        values[label] = average(hit[order[counted[order]]], int(positives[label]))
+        for points, average in RULES.items():
+            values[points][label] = average(hit[order[counted[order]]], int(positives[label]))
     return values
 
 
-def _check(
-    annotations: Sequence[Annotation], found: Sequence[Regions], iou: float, points: Points, pixels: Pixels
-) -> None:
+def _check(annotations: Sequence[Annotation], found: Sequence[Regions], iou: float, pixels: Pixels) -> None:
     if len(annotations) != len(found):
         raise ValueError(f"{len(annotations)} annotations, but regions of {len(found)} images")
     if not 0 < iou <= 1:
         raise ValueError(f"iou must be above 0 and at most 1, got {iou}")
-    for name, value, kind in (("points", points, Points), ("pixels", pixels, Pixels)):
-        if value not in get_args(kind):
-            raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}")
+    if pixels not in get_args(Pixels):
+        raise ValueError(f"pixels must be one of {', '.join(get_args(Pixels))}, got {pixels!r}")
 
 
 def _nearest(truths: Sequence[Truth], found: Sequence[Regions], concepts: tuple[str, ...], extra: float) -> _Nearest:
@@ -123,3 +119,6 @@ def _area(hits: Array, positives: int) -> float:
 def _eleven(hits: Array, positives: int) -> float:
     reached = np.searchsorted(np.cumsum(hits) / positives, ELEVEN)
     return float(_envelope(hits)[reached].mean())
+
+
+RULES: dict[Points, Callable[[Array, int], float]] = {"every": _area, "eleven": _eleven}

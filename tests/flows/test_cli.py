@@ -104,6 +104,11 @@ finally:
         (["nosuch"], "No such command 'nosuch'"),
         (["predict"], "Missing argument"),
         (["evaluate", "a", "--threshold", "2"], "'--threshold': Input should be less than or equal to 1"),
+        (["evaluate", "a", "--split", "val+tset"], "there is no split 'tset'. Known: test, train, val. Did you mean"),
+        (["compare", "a", "b", "--split", ""], "there is no split ''"),
+        (["evaluate", "a", "--iou", "nan"], "a number above 0 and at most 1 is wanted, got 'nan'"),
+        (["evaluate", "a", "--precision", "0"], "a number above 0 and at most 1 is wanted, got '0'"),
+        (["dataset", "label-issues", "a", "--model", "b", "--split", "+"], "there is no split ''"),
         (["ingest", "photos"], "give a SOURCE and --dataset NAME"),
         (["ingest", "--dataset", "a"], "give a SOURCE and --dataset NAME"),
         (["ingest", "photos", "--dataset", "a", "--tolerance", "many"], "'many' is no share: write 5% or 0.05"),
@@ -415,7 +420,6 @@ def test_a_version_is_made_champion(sightline, version):
 
 
 def test_results_are_one_json_object_or_a_table(sightline, version, photos, monkeypatch):
-    monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
     done = sightline("evaluate", version, "--dataset", photos, "--json").json
     assert (done["model"], done["metrics"]["accuracy"], done["images"]) == (str(version), 0.5, 4)
     assert not done["measured_before"]
@@ -427,8 +431,10 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     assert "(8 images)\n" in told  # the highest score decides, no threshold does
     assert re.search(r"^  images +8$", told, re.MULTILINE)
     assert re.search(r"^  accuracy +0\.5000  \(95 % interval 0\.\d{4} to [01]\.\d{4}\)$", told, re.MULTILINE)
-    done = sightline("compare", version, version, "--dataset", photos, "--json").json
-    assert [row["Total Concept"] for row in done["totals"]] == [f"Model:{version}"] * 2
+    done = sightline("compare", version, "--dataset", photos, "--split", "val", "--split", "test", "--json").json
+    assert [row["Total Concept"] for row in done["totals"]] == ["Dataset:shapes:val", "Dataset:shapes:test"]
+    said = sightline("compare", version, version, "--dataset", photos)
+    assert said.code == 1 and f"there is one thing to measure, {version} on" in said.err
     told = sightline("compare", version, "--dataset", photos, "--split", "train", "--split", "test").out.splitlines()
     assert [line.split()[-1] for line in told[:3]] == ["training", "8", "0"]
     assert f"{version} on shapes train: 8 of 8 images were seen in training: these are not held-out numbers." in told
@@ -438,16 +444,14 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
 def test_a_run_is_named_by_what_it_measures(sightline, version, photos, monkeypatch):
     from prefect.client.orchestration import get_client
 
-    monkeypatch.setattr("tasks.report.plot_report", lambda *_: [])
-
     def names() -> list[str]:
         with get_client(sync_client=True) as client:
             return [run.name for run in client.read_flow_runs(limit=2, sort="START_TIME_DESC")]
 
     sightline("evaluate", version, "--dataset", photos)
-    sightline("compare", version, version, "--dataset", photos, "--split", "val")
+    sightline("compare", version, "--dataset", photos, "--split", "val", "--split", "test")
     assert f"evaluate {version} on {photos} test" in names()
-    assert f"compare {version}, {version} on {photos} val" in names()
+    assert f"compare {version} on {photos} val, test" in names()
     assert sightline("evaluate", version).code == 1  # its own is not on disk here
     assert f"evaluate {version} on its own test" in names()
 

@@ -56,6 +56,7 @@ def test_what_is_left_out_has_a_default():
     [
         ({"shedule": "0 3 * * *"}, r"shedule: no such key\. Known: .*\. Did you mean 'schedule'\?"),
         ({"gate": {"metrc": "f1"}}, r"gate\.metrc: no such key\. Known: metric, min.*\. Did you mean 'metric'\?"),
+        ({"gate": {"minimum": True}}, r"gate\.minimum: a number from 0 to 1 is wanted, got true"),
         ({"gate": {"minimum": 2}}, r"gate\.minimum: input should be less than or equal to 1, got 2"),
         ({"name": "My Roofs"}, r"name: got 'My Roofs'\. Lower-case letters, digits and '-'"),
         ({"name": "-roofs"}, r"name: got '-roofs'\. Lower-case"),
@@ -103,6 +104,7 @@ def test_one_run_may_have_another_bar(workspace):
     write(workspace)
     app = read_app("roofs")
     assert app.with_gate(None) == app
+    assert App(**app.model_dump() | {"gate": None}).gate == Gate()
     assert app.with_gate(0.2).gate == Gate(metric="accuracy", min_improvement=0.2)
     with pytest.raises(Fault, match="min_improvement: a number from 0 to 1 is wanted, got 2"):
         app.with_gate(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,6 @@ import pytest
 
 from models.runtime.faults import Fault
 from tasks import evaluate as verb
-from tasks import report
 from tasks.answers import predictor
 from tasks.data.store import heading
 from tasks.evaluate import evaluate
@@ -31,12 +31,6 @@ def ready(tmp_path_factory):
         shapes, scenes = pinned(folder / "shapes"), pinned(folder / "scenes", task="detection")
         classifier, detector = registered(planned(shapes)), registered(planned(scenes), lively)
     return SimpleNamespace(shapes=shapes, scenes=scenes, classifier=classifier, detector=detector)
-
-
-@pytest.fixture(autouse=True)
-def no_plots(monkeypatch):
-    """They take longer than all the rest, and have tests of their own."""
-    monkeypatch.setattr(report, "plot_report", lambda *_: [])
 
 
 def measured(version, dataset: PinnedDataset, split: str = "test"):
@@ -115,9 +109,30 @@ def test_what_was_measured_is_kept(ready, monkeypatch):
     done = evaluate.fn(ready.classifier, ready.shapes, "test")
     folder = report_folder(ready.classifier, ready.shapes, "test")
     assert json.loads((folder / "report.json").read_text())["summary"]["accuracy"] == done.metrics["accuracy"]
-    monkeypatch.setattr(verb, "predictor", lambda version: pytest.fail("measured twice"))
+    monkeypatch.setattr(verb, "measured", lambda *_: pytest.fail("measured twice"))
     again = evaluate.fn(ready.classifier, ready.shapes, "test")
     assert again == done.model_copy(update={"measured_before": True})
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"\xff", b'{"digest": "DIGEST"}', None])
+def test_a_damaged_record_or_a_lost_page_is_measured_again(ready, content):
+    done = evaluate.fn(ready.classifier, ready.shapes, "test")
+    folder = report_folder(ready.classifier, ready.shapes, "test")
+    record = folder / "evaluation.json"
+    if content is None:
+        (folder / "report.html").unlink()
+    else:
+        record.write_bytes(content.replace(b"DIGEST", json.loads(record.read_text())["digest"].encode()))
+    (folder / "older.csv").write_text("of a report that had more tables\n")
+    again = evaluate.fn(ready.classifier, ready.shapes, "test")
+    assert not again.measured_before and again.metrics == done.metrics
+    assert (folder / "report.html").is_file() and not (folder / "older.csv").exists()
+
+
+def test_of_two_at_once_one_waits_and_finds_what_the_other_measured(ready):
+    with ThreadPoolExecutor(2) as both:
+        runs = [both.submit(evaluate.fn, ready.classifier, ready.shapes, "test", iou=0.77) for _ in range(2)]
+        assert {run.result().measured_before for run in runs} == {False, True}
 
 
 def test_it_is_measured_again_when_it_would_come_out_otherwise(ready):

@@ -57,6 +57,10 @@ def test_other_data_another_split_and_a_damaged_file_are_asked_anew(ready, monke
     path.write_bytes(path.read_bytes()[:100])
     assert len(answered(ready.classifier, newer, "val").found) == 4
     assert len(asked) == 3
+    np.save(path.with_suffix(".npy"), np.zeros(3))
+    path.with_suffix(".npy").replace(path)
+    assert len(answered(ready.classifier, newer, "val").found) == 4
+    assert len(asked) == 4
 
 
 def test_every_kind_of_answer_survives(tmp_path):

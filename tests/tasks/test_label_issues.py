@@ -92,9 +92,15 @@ def test_a_list_is_as_long_as_asked_of_the_splits_asked_and_takes_the_place_of_t
     assert done.sheets == ["label_issues.jpg", "label_issues_2.jpg"] and done.split == "train+test"
     assert "listed: the 13 most suspicious" in sentence(done)
     (folder / "notes.txt").write_text("mine")
+    (folder / "label_issues_mine.jpg").write_text("mine")
     done = find_label_issues.fn(ready.classifier, dataset, "test+test", 100, str(folder))
     assert (done.images, done.split, [row["split"] for row in done.rows]) == (2, "test", ["test"])
-    assert sorted(path.name for path in folder.iterdir()) == ["label_issues.csv", "label_issues.jpg", "notes.txt"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "label_issues.csv",
+        "label_issues.jpg",
+        "label_issues_mine.jpg",
+        "notes.txt",
+    ]
 
 
 def test_a_detectors_issues_are_drawn_where_they_are(ready, tmp_path, monkeypatch):
@@ -162,14 +168,14 @@ def test_labels_of_concepts_that_the_model_does_not_know_are_counted(ready, tmp_
 
 @pytest.mark.parametrize("type", ["visual-embedder", "clusterer"])
 def test_a_model_that_names_no_concept_is_refused(ready, monkeypatch, type):
-    card = verb.predictor(ready.classifier).card.with_(type=type)
-    monkeypatch.setattr(verb, "predictor", lambda version: SimpleNamespace(card=card))
+    card = verb.card(ready.classifier).with_(type=type)
+    monkeypatch.setattr(verb, "card", lambda version: card)
     types = "visual-classifier, visual-detector, embedding-classifier"
     with pytest.raises(Fault, match=rf"/1 is of the type {type}: it names no concept .* one of these types: {types}\."):
         find_label_issues.fn(ready.classifier, ready.shapes)
 
 
-def test_labels_of_another_kind_an_empty_split_and_a_file_for_a_folder_are_refused(ready, tmp_path):
+def test_labels_of_another_kind_an_empty_split_and_a_file_for_a_folder_are_refused(ready, tmp_path, workspace):
     with pytest.raises(Fault, match="dataset shapes is labelled for detection, the model is a visual-classifier"):
         find_label_issues.fn(ready.classifier, ready.scenes)
     with pytest.raises(Fault, match=r"there is no split 'tset'\. Known: test, train, val\."):
@@ -183,3 +189,7 @@ def test_labels_of_another_kind_an_empty_split_and_a_file_for_a_folder_are_refus
     (tmp_path / "file").write_text("")
     with pytest.raises(Fault, match=r"file: the list cannot be written there \(File exists\)\. Name another --output"):
         find_label_issues.fn(ready.classifier, ready.shapes, output=str(tmp_path / "file"))
+    with pytest.raises(Fault, match=r"is a part of the datasets, whose files are versioned\. Name another --output"):
+        find_label_issues.fn(ready.classifier, ready.shapes, output=str(workspace / "data" / "shapes"))
+    with pytest.raises(Fault, match="limit: a number of issues to list is wanted, 1 or more, got 0"):
+        find_label_issues.fn(ready.classifier, ready.shapes, limit=0)

@@ -10,11 +10,13 @@ import pytest
 
 from models.runtime.faults import Fault
 from tasks import promote as promotion
-from tasks import report
+from tasks.answers import predictor
 from tasks.app import Gate
-from tasks.artifacts import artifacts
+from tasks.artifacts import artifacts, card
+from tasks.data.narrowing import as_learned
 from tasks.evaluate import evaluate
 from tasks.metrics.compare import compare
+from tasks.metrics.detection import detection
 from tasks.plan import PinnedDataset
 from tasks.promote import Promotion, promote
 from tasks.registry import Version, client, resolve, set_alias
@@ -51,9 +53,8 @@ def match(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def nobody(match, monkeypatch):
+def nobody(match):
     """At the start nobody is champion."""
-    monkeypatch.setattr(report, "plot_report", lambda *_: [])  # plots take longer than all the rest
     yield
     client().delete_registered_model_alias(match.name, "champion")
 
@@ -81,13 +82,14 @@ def test_a_better_one_takes_the_place(match):
     assert (decision.candidate_score, decision.champion_score) == (0.75, 0.25)
     assert decision.why == (
         f"{match.tall} takes the place of {match.wide}: nobody can tell which is better: accuracy 0.75 against the "
-        "champion's 0.25 (+0.5; 95 % interval -0.5 to +1) on 4 images, none of which either was trained on."
+        "champion's 0.25 (+0.5; 95 % interval -0.5 to +1) on 4 images (of fewer than 6 nobody can tell), none of which "
+        "either was trained on."
     )
     assert str(resolve(match.name)) == str(match.tall)
 
 
 def test_beyond_doubt_unless_the_gate_says_how_much(match, monkeypatch):
-    """On four images nobody can tell; were they enough and all on one side, it would be promoted without more."""
+    """On four images nobody can tell, nor were all of them on one side."""
     set_alias(match.wide, "champion")
     decision = match.decide(match.tall)
     assert (decision.promoted, decision.champion) == (False, str(match.wide))
@@ -97,18 +99,50 @@ def test_beyond_doubt_unless_the_gate_says_how_much(match, monkeypatch):
     )
     monkeypatch.setattr(promotion, "compare", partial(changed, low=0.1))
     decision = match.decide(match.tall)
-    assert decision.promoted
-    assert "the candidate is better: accuracy 0.75" in decision.why
+    assert not decision.promoted
+    assert "(of fewer than 6 nobody can tell)" in decision.why and "The whole interval" not in decision.why
 
 
-def changed(champion, candidate, metric, low):
-    """A comparison with more images behind it."""
-    return replace(
-        compare(champion, candidate, metric),
-        low=low,
-        verdict="better",
-        sentence="the candidate is better: accuracy 0.75",
-    )
+def changed(champion, candidate, metric, **given):
+    """A comparison that came out otherwise."""
+    return replace(compare(champion, candidate, metric), **given)
+
+
+def test_on_enough_images_the_better_one_takes_the_place_and_the_worse_one_does_not(tmp_path):
+    """Of twelve test images all are tall: who always says so is right."""
+    dataset = pinned(tmp_path, ("test", "train") * 10 + ("test", "val", "test", "train", "train", "val"))
+    name = f"duel-{next(numbers)}"
+    wide, tall = (registered(planned(dataset, name, seed=says), always(says)) for says in (WIDE, TALL))
+    set_alias(wide, "champion")
+    decision = promote.fn(tall, evaluate.fn(tall, dataset, "test"), dataset, Gate())
+    assert (decision.promoted, decision.champion, decision.images) == (True, str(tall), 12)
+    assert f"takes the place of {wide}: the candidate is better: accuracy 1 against the champion's 0" in decision.why
+    back = promote.fn(wide, evaluate.fn(wide, dataset, "test"), dataset, Gate())
+    assert (back.promoted, back.champion) == (False, str(tall))
+    assert "the candidate is worse" in back.why
+
+
+def loud(network):
+    """A detector that is sure of everything."""
+    for name, tensor in network.named_parameters():
+        if name.endswith("bias"):
+            tensor.clamp_(min=1.0)
+
+
+def test_what_the_champion_says_of_concepts_that_were_taken_away_is_not_wrong(tmp_path):
+    dataset = pinned(tmp_path, SPLITS[:9], task="detection")
+    name = f"duel-{next(numbers)}"
+    champion = registered(planned(dataset, name, seed=4), loud)
+    candidate = registered(planned(dataset, name, concepts=["tall"]), loud)
+    set_alias(champion, "champion")
+    decision = promote.fn(candidate, evaluate.fn(candidate, dataset, "test"), dataset, Gate(metric="precision"))
+    narrow = as_learned(dataset.open(), ["tall"])
+    entries = narrow.split("test")
+    whole = predictor(champion).predict([narrow.path(entry) for entry in entries])
+    tall = [found[found.labels == found.concepts.index("tall")] for found in whole]
+    assert sum(map(len, tall)) < sum(map(len, whole))
+    counted = detection(entries, tall, whole[0].concepts, card(champion).threshold)
+    assert decision.champion_score == counted.summary["precision"]
 
 
 def test_a_worse_one_does_not(match):
@@ -137,6 +171,12 @@ def test_it_must_be_better_by_as_much_as_the_gate_says(match, needed, promoted):
     decision = match.decide(match.tall, min_improvement=needed)
     assert decision.promoted == promoted
     assert decision.why.endswith(f" It had to be better by {needed}.")
+
+
+def test_a_tenth_is_a_tenth_whatever_floats_make_of_it(match, monkeypatch):
+    set_alias(match.wide, "champion")
+    monkeypatch.setattr(promotion, "compare", partial(changed, difference=0.9 - 0.8))
+    assert match.decide(match.tall, min_improvement=0.1).promoted
 
 
 def test_the_champion_itself_is_told_so(match):
@@ -181,6 +221,13 @@ def test_another_metric_decides_where_the_gate_names_one(match):
 def test_a_metric_that_was_not_measured_is_refused(match):
     with pytest.raises(Fault, match=r"gate: there is no metric 'map_50' here\. There are: accuracy, "):
         match.decide(match.tall, metric="map_50")
+
+
+def test_a_number_that_the_images_do_not_give_is_called_undefined(tmp_path):
+    dataset = pinned(tmp_path, ("test", "train") * 4 + ("train", "val"))  # every test image is tall
+    version = registered(planned(dataset), always(TALL))
+    with pytest.raises(Fault, match=rf"gate: macro_roc_auc of {version} is undefined on shapes test: no label there"):
+        promote.fn(version, evaluate.fn(version, dataset, "test"), dataset, Gate(metric="macro_roc_auc"))
 
 
 def test_one_that_cannot_be_compared_stays_with_the_reason(match, tmp_path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
+from models.runtime.card import Card
 from models.runtime.faults import Fault
 from tasks.registry import (
     client,
@@ -106,6 +108,24 @@ def test_what_is_no_reference_is_told_how_to_write_one(reference):
 def test_a_path_that_is_no_versions_folder_is_told_so(reference):
     with pytest.raises(Fault, match=r"there is no card\.json, so these are not the files of a registered version"):
         resolve(reference)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"type": "nosuch"}, r"there is no type 'nosuch'\. Known: "),
+        ({"type": 3}, "type: Input should be a valid string, got '3'"),
+        ({"threshold": "nan"}, "threshold: Input should be a valid number, got 'nan'"),
+        ({"parameters": []}, "parameters: Input should be a valid dictionary"),
+        ({"parameters": {"concepts": 5}}, "parameters.concepts: Input should be a valid list, got '5'"),
+    ],
+)
+def test_a_card_with_values_of_other_kinds_is_refused(tmp_path, changed, told):
+    card = Card("visual-classifier", "resnet18", ("a", "b"), 32, (0.5,) * 3, (0.5,) * 3)
+    (tmp_path / "card.json").write_text(json.dumps(json.loads(card.to_json()) | changed))
+    (tmp_path / "SHA256SUMS").write_text("")
+    with pytest.raises(Fault, match=rf"card\.json: not a model card \({told}"):
+        resolve(str(tmp_path))
 
 
 def test_a_quotation_mark_is_refused():

@@ -1,9 +1,8 @@
-"""Tables, files, plots and drawings: that they hold what the report says, and survive odd reports."""
+"""Tables, files, curves and drawings: that they hold what the report says, and survive odd reports."""
 
 import csv
 import json
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from tasks.data.annotations import Annotation
 from tasks.drawing import draw
 from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
-from tasks.plots import plot_report, plot_training
-from tasks.report import markdown, save
+from tasks.plots import plot_training
+from tasks.report import as_table, markdown, save
 from tasks.style import colour, paint_to
 
 ODD = ("hail | wind", "_hidden", "$x$ [b]", "鳥", "a-name-that-goes-on-and-on-for-ever-and-ever", "absent")
@@ -116,49 +115,6 @@ def test_saving_again_replaces_and_leaves_no_rest(tmp_path):
     assert json.loads((folder / "report.json").read_text())["summary"]["map_50"] == 0
 
 
-@pytest.mark.parametrize(
-    ("report", "names"),
-    [
-        (detector(), "concepts precision_recall f1 confusion"),
-        (detector(found=()), "concepts precision_recall f1 confusion"),
-        (detector(concepts=("a", "b")), "concepts precision_recall f1 confusion"),
-        (classifier(), "concepts precision_recall roc calibration confusion"),
-        (classifier(exclusive=False), "concepts precision_recall roc calibration"),
-        (classifier(("only", "other")), "concepts precision_recall roc calibration confusion"),
-        (classifier(tuple(f"concept {i}" for i in range(70))), "concepts precision_recall roc calibration confusion"),
-    ],
-)
-def test_plots_are_drawn_for_any_report(tmp_path, report, names):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        paths = plot_report(report, tmp_path)
-    assert [path.stem for path in paths] == names.split()
-    for path in paths:
-        drawn = pixels(path)
-        assert drawn.min() < 80  # there is ink
-        assert (drawn[:3] > 250).all()  # and nothing is cut at the edges
-        assert (drawn[:, :3] > 250).all()
-        assert (drawn[-3:] > 250).all()
-        assert (drawn[:, -3:] > 250).all()
-
-
-def test_the_confusion_matrix_is_blue_where_right_and_orange_where_wrong(tmp_path):
-    entries = [Annotation(f"{i}", "", 8, 8, "test", (name,)) for i, name in enumerate("aabb")]
-    right = np.eye(2, dtype=np.float32)[[0, 0, 1, 1]]
-    drawn = {}
-    for kind, scores in (("right", right), ("wrong", 1 - right)):
-        path = plot_report(classification(entries, scores, ("a", "b"), True), tmp_path)[-1]
-        drawn[kind] = pixels(path)
-    blue, orange = (
-        np.abs(drawn[kind] - tint).max(axis=-1) < 3
-        for kind, tint in (("right", (31, 112, 181)), ("wrong", (219, 92, 26)))
-    )
-    assert blue.mean() > 0.05
-    assert orange.mean() > 0.05
-    assert blue.nonzero()[1].mean() == pytest.approx(orange.nonzero()[1].mean(), abs=30)
-    assert not (np.abs(drawn["right"] - (219, 92, 26)).max(axis=-1) < 3).any()
-
-
 def test_a_trainings_curves(tmp_path):
     history = [
         {"epoch": 0, "step": 10, "train_loss": 2.0, "learning_rate": 0.1},
@@ -173,16 +129,28 @@ def test_a_trainings_curves(tmp_path):
     assert plot_training([], tmp_path) == []
 
 
-def test_the_same_report_gives_the_same_bytes(tmp_path):
-    one, two = (plot_report(detector(), tmp_path / name) for name in "ab")
-    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+def test_a_confusion_matrix_of_few_concepts_is_a_table():
+    lines = markdown(detector(), "roofs/3").splitlines()
+    start = lines.index("## Confusion matrix (rows are actual, columns predicted)") + 2
+    assert lines[start].startswith("|  | hail \\| wind | _hidden |")
+    assert lines[start].endswith("| absent | background |")
+    assert lines[start + 2] == "| **hail \\| wind** | 1 | 0 | 0 | 0 | 0 | 0 | 0 |"
+    assert lines[start + 4] == "| **$x$ [b]** | 0 | 0 | 0 | 0 | 0 | 0 | 1 |"
+    many = markdown(classifier(tuple(f"concept {i}" for i in range(22))), "a/1")
+    assert "Confusion matrix" not in many
+    assert "Confusion matrix" not in markdown(classifier(exclusive=False), "a/1")
+
+
+def test_a_table_has_the_columns_of_all_its_rows():
+    assert as_table([{"a": 1}, {"a": 2, "b|": 0.5}])[0] == "| a | b\\| |"
+    assert as_table([{"a": 1}, {"a": 2, "b|": 0.5}])[2:] == ["| 1 | – |", "| 2 | 0.500 |"]
 
 
 def test_matplotlib_is_left_as_it_was(tmp_path):
     import matplotlib
 
     before = dict(matplotlib.rcParams)
-    plot_report(classifier(), tmp_path)
+    plot_training([{"epoch": 0, "train_loss": 2.0}], tmp_path)
     assert dict(matplotlib.rcParams) == before
 
 

@@ -8,10 +8,12 @@ import pytest
 from models.runtime.faults import Fault
 from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
+from tasks.metrics import classification as of_classifiers
+from tasks.metrics import detection as of_detectors
 from tasks.metrics.classification import classification
 from tasks.metrics.compare import GATED, LOWER_IS_BETTER, OF_SCORES, compare, comparisons, total
 from tasks.metrics.detection import detection
-from tasks.metrics.interval import bootstrap, paired
+from tasks.metrics.interval import bootstrap, bounds, paired
 
 TRUTH = ("a", "a", "b", "b")
 
@@ -150,11 +152,9 @@ def test_counts_and_bounds_are_no_metrics():
 
 
 def test_the_total_table_adds_up():
-    reports = {"roofs/1": classifier("a", "b", "b", "a"), "roofs/2": classifier(*"aabb")}
-    rows = [total(name, report.summary, report.per_concept) for name, report in reports.items()]
-    assert [row["Total Concept"] for row in rows] == ["Model:roofs/1", "Model:roofs/2"]
+    reports = classifier("a", "b", "b", "a"), classifier(*"aabb")
+    rows = [total(report.summary, report.per_concept) for report in reports]
     assert list(rows[0]) == [
-        "Total Concept",
         "Accuracy (ROC AUC)",
         "Average Precision",
         "Total Labeled",
@@ -169,7 +169,7 @@ def test_the_total_table_adds_up():
     assert (rows[0]["Total Labeled"], rows[0]["True Positives"], rows[0]["False Positives"]) == (4, 2, 2)
     assert rows[0]["Precision"] == 0.5
     report = detector((0, 0, 10, 10), (50, 50, 60, 60))
-    row = total("roofs/3", report.summary, report.per_concept)
+    row = total(report.summary, report.per_concept)
     assert row["Average Precision"] == pytest.approx(1)
     assert (row["Total Labeled"], row["Total Predicted"], row["Precision"]) == (1, 2, 0.5)
 
@@ -180,28 +180,63 @@ def mean_of(values):
 
 def test_the_bootstrap_of_a_mean_is_as_wide_as_theory_says():
     values = np.random.default_rng(1).normal(3, 2, 400)
-    interval = bootstrap(mean_of(values), 400)["mean"]
+    found = bounds(bootstrap(mean_of(values), 400))
     half = 1.96 * values.std() / 20
-    assert interval.low == pytest.approx(values.mean() - half, abs=0.03)
-    assert interval.high == pytest.approx(values.mean() + half, abs=0.03)
-    assert interval == bootstrap(mean_of(values), 400)["mean"]
-    assert interval != bootstrap(mean_of(values), 400, seed=1)["mean"]
+    assert found["mean_low"] == pytest.approx(values.mean() - half, abs=0.03)
+    assert found["mean_high"] == pytest.approx(values.mean() + half, abs=0.03)
+    assert found == bounds(bootstrap(mean_of(values), 400))
 
 
 def test_the_interval_of_a_difference_is_of_pairs():
     draw = np.random.default_rng(1)
     hard = draw.normal(0, 5, 400)
     first, second = hard + draw.normal(0, 0.5, 400), hard + draw.normal(0.2, 0.5, 400)
-    interval = paired(mean_of(first), mean_of(second), 400)["mean"]
+    found = paired(bootstrap(mean_of(first), 400), bootstrap(mean_of(second), 400))["mean"]
     half = 1.96 * (second - first).std() / 20
-    assert interval.low == pytest.approx((second - first).mean() - half, abs=0.01)
-    assert interval.high == pytest.approx((second - first).mean() + half, abs=0.01)
+    assert found.low == pytest.approx((second - first).mean() - half, abs=0.01)
+    assert found.high == pytest.approx((second - first).mean() + half, abs=0.01)
 
 
 def test_the_bootstrap_of_nothing_is_undefined():
     assert bootstrap(lambda images: {"mean": 1.0}, 0) == {}
-    assert math.isnan(bootstrap(lambda images: {"mean": math.nan}, 3, rounds=5)["mean"].high)
-    assert bootstrap(lambda images: {"mean": math.nan if 0 in images else 2.0}, 2, rounds=50)["mean"].low == 2
+    assert math.isnan(bounds(bootstrap(lambda images: {"mean": math.nan}, 3, rounds=5))["mean_high"])
+    some = bootstrap(lambda images: {"mean": math.nan if 0 in images else 2.0}, 2, rounds=50)
+    assert bounds(some)["mean_low"] == 2
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda: classifier(*"aabbabab", truth="aaaaabbb"),
+        lambda: classifier(*"aabbabab", truth="aaaaabbb", exclusive=False),
+        lambda: detector((0, 0, 10, 8), (20, 0, 30, 6), (50, 50, 60, 60), labelled=3),
+    ],
+)
+def test_what_is_redrawn_are_the_numbers_of_the_report(measure, monkeypatch):
+    """Of the images as they are, each once, every number with an interval comes out as the summary has it."""
+
+    def once(redrawn, images):
+        return {name: np.array([value]) for name, value in redrawn(np.arange(images)).items()}
+
+    for module in (of_classifiers, of_detectors):
+        monkeypatch.setattr(module, "bootstrap", once)
+    report = measure()
+    assert len(report.draws) >= 6
+    assert len({round(float(values[0]), 6) for values in report.draws.values()}) >= 4
+    for name in report.draws:
+        assert report.summary[f"{name}_low"] == report.summary[f"{name}_high"] == pytest.approx(report.summary[name])
+    everything = np.arange(report.images)
+    assert report.headline_on(everything)(everything) == pytest.approx(
+        {report.headline: report.summary[report.headline]}
+    )
+
+
+def test_the_headline_of_some_images_is_that_of_a_report_on_them():
+    truth, said = "ab" * 4, "abbaabab"
+    some = np.array([1, 2, 5])
+    part = classifier(*(said[i] for i in some), truth=[truth[i] for i in some])
+    on = classifier(*said, truth=truth).headline_on(some)
+    assert on(np.arange(3)) == {"accuracy": part.summary["accuracy"]}
 
 
 def test_what_a_gate_may_ask_for_is_measured_and_better_when_higher():

@@ -33,7 +33,7 @@ def test_images_with_most_missed_and_wrong_come_first():
         regions((HERE, 0.9, 0)),
     ]
     report = detection(entries, found, NAMES)
-    rows = mislocated(entries, found, report)
+    rows = mislocated(report)
     assert rows == [Mislocated(1, missed=(1,), wrong=(1, 3), right=(2,)), Mislocated(2, (0,), (), ())]
     assert sum(len(row.missed) for row in rows) == report.summary["false_negatives"]
     assert sum(len(row.wrong) for row in rows) == report.summary["false_positives"]
@@ -41,7 +41,7 @@ def test_images_with_most_missed_and_wrong_come_first():
 
 def test_of_equals_the_earlier_comes_first_and_no_mistake_is_no_row():
     entries, found = [boxed(HERE), boxed(), boxed(HERE)], [regions()] * 3
-    assert [row.index for row in mislocated(entries, found, detection(entries, found, NAMES))] == [0, 2]
+    assert [row.index for row in mislocated(detection(entries, found, NAMES))] == [0, 2]
 
 
 def asked(truths, answers, exclusive=True):

@@ -72,6 +72,17 @@ def test_numbers_of_a_column_fall_into_thirds():
     }
 
 
+def test_an_image_without_a_number_is_a_part_of_its_own():
+    annotations = pictures(metadata=lambda i: {"altitude": 10.0 + i} if i else {})
+    rows = by(slices(annotations, measured(annotations, lambda i: i >= 45)), "metadata altitude")
+    assert {name: row["Images"] for name, row in rows.items()} == {
+        "(none)": 1,
+        "up to 30.3": 20,
+        "30.3 to 49.7": 19,
+        "above 49.7": 20,
+    }
+
+
 def test_what_every_image_has_or_each_its_own_is_no_slice():
     annotations = pictures(metadata=lambda i: {"site": "one", "id": f"x{i}", "where": [i, i]})
     rows = slices(annotations, measured(annotations, lambda i: i % 5 == 0))

@@ -76,9 +76,14 @@ def corners(left, top, width, height):
     return (left, top, left + width, top + height)
 
 
+def voc(annotations, found, names, iou, points="every", pixels="continuous"):
+    """The average precisions by one of the rules."""
+    return voc_average_precision(annotations, found, names, iou, pixels)[points]
+
+
 def of_cats(annotations, found, *conditions, **words):
     """The average precision of cats alone."""
-    return voc_average_precision(annotations, found, NAMES, *conditions, **words)[0]
+    return voc(annotations, found, NAMES, *conditions, **words)[0]
 
 
 def toy():
@@ -90,7 +95,7 @@ def toy():
 
 @pytest.mark.parametrize(("points", "iou"), PUBLISHED)
 def test_the_published_example(points, iou):
-    values = voc_average_precision(*toy(), NAMES, iou, points, "inclusive")
+    values = voc(*toy(), NAMES, iou, points, "inclusive")
     assert (values.shape, values.dtype) == ((3,), np.float64)
     assert values[0] == pytest.approx(PUBLISHED[points, iou], abs=1e-9, rel=0)
     assert np.isnan(values[1:]).all()
@@ -176,7 +181,7 @@ def test_numbers_are_those_of_the_rules_by_the_letter(points, pixels, extra):
     for seed in range(150):
         annotations, found = random_case(seed)
         iou = [Fraction(1, 2), Fraction(1, 4), Fraction(3, 4)][seed % 3]
-        values = voc_average_precision(annotations, found, NAMES, float(iou), points, pixels)
+        values = voc(annotations, found, NAMES, float(iou), points, pixels)
         want = [slowly(annotations, found, name, iou, points, extra) for name in NAMES]
         assert values == pytest.approx(want, rel=1e-12, nan_ok=True), seed
 
@@ -232,24 +237,22 @@ def test_recall_is_compared_in_floats_as_in_the_published_example():
 def test_nothing_found_and_nothing_to_find():
     aside = regions(((50, 50, 60, 60), 0.9, "dog"))
     for points in ("every", "eleven"):
-        values = voc_average_precision([image(), image((0, 0, 10, 10))], [aside, regions()], NAMES, 0.5, points)
+        values = voc([image(), image((0, 0, 10, 10))], [aside, regions()], NAMES, 0.5, points)
         assert values == pytest.approx([0, math.nan, math.nan], nan_ok=True)
-        assert np.isnan(voc_average_precision([], [], NAMES, 0.5, points)).all()
-        assert voc_average_precision([image((0, 0, 10, 10))], [aside], NAMES, 0.5, points)[0] == 0
+        assert np.isnan(voc([], [], NAMES, 0.5, points)).all()
+        assert voc([image((0, 0, 10, 10))], [aside], NAMES, 0.5, points)[0] == 0
 
 
 def test_labels_are_told_apart_by_name_not_by_number():
     found = [regions(((0, 0, 10, 10), 0.9, "cat"), concepts=("dog", "cat"))]
-    assert voc_average_precision([image((0, 0, 10, 10))], found, NAMES, 0.5)[0] == 1
+    assert voc([image((0, 0, 10, 10))], found, NAMES, 0.5)[0] == 1
 
 
 def test_what_cannot_be_measured_is_refused():
     entry, found = [image((0, 0, 10, 10))], [regions()]
     with pytest.raises(ValueError, match="1 annotations, but regions of 0 images"):
-        voc_average_precision(entry, [], NAMES, 0.5)
+        voc(entry, [], NAMES, 0.5)
     with pytest.raises(ValueError, match="iou must be above 0 and at most 1, got 0"):
-        voc_average_precision(entry, found, NAMES, 0)
-    with pytest.raises(ValueError, match="points must be one of every, eleven, got 'all'"):
-        voc_average_precision(entry, found, NAMES, 0.5, "all")
+        voc(entry, found, NAMES, 0)
     with pytest.raises(ValueError, match="pixels must be one of continuous, inclusive, got 'half'"):
-        voc_average_precision(entry, found, NAMES, 0.5, pixels="half")
+        voc(entry, found, NAMES, 0.5, pixels="half")
