@@ -16,15 +16,16 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from pydantic import BaseModel, ConfigDict
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, listed
 from tasks.artifacts import card
 from tasks.compare_plots import plot_comparison
 from tasks.data.annotations import Annotation
 from tasks.data.loading import entries
 from tasks.data.narrowing import as_learned
-from tasks.evaluate import Evaluation, experiment_of, measured, not_held_out
+from tasks.evaluate import Evaluation, experiment_of, measured
 from tasks.files import Rows, as_csv, only, write
 from tasks.html.comparison import comparison_page
+from tasks.html.facts import not_held_out
 from tasks.kept import answered
 from tasks.metrics.compare import Report, comparisons, total
 from tasks.page import linked, log, show, show_table
@@ -90,7 +91,8 @@ def compare(
     totals = _totals(evaluations, measurements)
     files = _saved(folder, concepts, totals, differences, sentences)
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    page = comparison_page("Comparison", sentences, totals, concepts, differences, labels, reports, git_revision(), now)
+    title, code = _title(measurements), git_revision()
+    page = comparison_page(title, sentences, totals, concepts, differences, labels, reports, code, now)
     files += [write(folder / PAGE, page), *plot_comparison(labels, reports, differences, folder)]
     only(folder, files)
     done = Comparison(
@@ -138,6 +140,12 @@ def _labels(measurements: Sequence[Measured]) -> list[str]:
         ]
         said.append(" on ".join(parts))
     return said
+
+
+def _title(measurements: Sequence[Measured]) -> str:
+    """What is compared, on what."""
+    models = listed(dict.fromkeys(str(version) for version, _, _ in measurements))
+    return f"{models} on {listed(dict.fromkeys(f'{dataset.name} {split}' for _, dataset, split in measurements))}"
 
 
 def _which(one: Evaluation, measurements: Sequence[Measured]) -> dict[str, str]:

@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from models.runtime.faults import short
 from tasks.metrics.compare import Report, curves_of
 from tasks.metrics.curves import Curve
-from tasks.style import FAINT, PALETTE, colour, paint_to
+from tasks.style import FAINT, VERDICTS, colour, paint_to
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 COLUMNS = 4
 ROWS = 60  # of a picture
-VERDICTS = {"better": PALETTE[2], "worse": PALETTE[1]}
 
 
 def plot_comparison(
@@ -52,7 +49,7 @@ def _curves(labels: Sequence[str], panels: Mapping[str, Sequence[Curve | None]],
         for axes, (title, curves) in zip(grid, panels.items(), strict=False):
             for i, each in enumerate(curves):
                 if each is not None and each.positives and len(each.thresholds):
-                    axes.plot(*_line(each, roc), color=colour(i), linewidth=1.5, label=labels[i])
+                    axes.plot(*(each.roc if roc else each.over_recall), color=colour(i), linewidth=1.5, label=labels[i])
             axes.set_title(short(title, 24), fontsize=10)
             axes.set(xlim=(0, 1), ylim=(0, 1.02))
         for axes in grid[len(panels) :]:
@@ -62,12 +59,6 @@ def _curves(labels: Sequence[str], panels: Mapping[str, Sequence[Curve | None]],
         _legend(figure, grid[0], labels)
 
     return paint_to(path, (max(6.0, 2.7 * columns), 0.7 + 2.5 * rows), paint)
-
-
-def _line(each: Curve, roc: bool) -> tuple[np.ndarray, np.ndarray]:
-    if roc:
-        return np.r_[0, each.false_positive_rate], np.r_[0, each.recall]
-    return np.r_[0, each.recall], np.r_[each.precision[:1], each.precision]
 
 
 def _legend(figure: Figure, axes: Axes, labels: Sequence[str]) -> None:

@@ -204,11 +204,10 @@ def _files(
     from tasks.tables import tables
 
     made = tables(report, annotations, found, question.precision)
-    warning = not_held_out(facts.seen_in_training, facts.images)
     page = evaluation_page(report, facts, opened, annotations, found, made)
     files = [
         write(folder / "report.html", page),
-        *save(report, folder, question.title, made, warning),
+        *save(report, folder, question.title, made, facts.warning),
         *KINDS[facts.type].sheets(opened, annotations, found, report, folder),
     ]
     only(folder, [*files, folder / NAME])
@@ -225,11 +224,6 @@ def _noted(question: Question, evaluation: Evaluation) -> None:
     bounds = (f"{evaluation.headline}_{end}" for end in ("low", "high"))
     own |= {name: evaluation.metrics[name] for name in bounds if name in evaluation.metrics}
     note(version, **{f"{question.split}.{name}": round(value, 6) for name, value in own.items()})
-
-
-def not_held_out(seen: int, images: int) -> str:
-    """What must be said of numbers of which some images were learned from; empty of held-out ones."""
-    return f"{seen} of {images} images were seen in training: these are not held-out numbers." if seen else ""
 
 
 def _tracked(question: Question, facts: Facts, summary: dict[str, float], files: Sequence[Path], folder: Path) -> str:

@@ -46,7 +46,7 @@ def show(markdown: str, name: str, what: str, pictures: Sequence[Path] = ()) -> 
 def linked(markdown: str, address: str, file: Path) -> str:
     """A page's text with a line below its heading that leads to the HTML file: in MLflow, and on this disk."""
     heading, _, rest = markdown.partition("\n\n")
-    link = f"[The page that answers: threshold, pictures, charts]({address}), " if address else ""
+    link = f"[The report, with threshold, pictures and charts]({address}), " if address else ""
     return f"{heading}\n\n{link}file `{file}`\n\n{rest}"
 
 

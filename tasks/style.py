@@ -36,6 +36,7 @@ PALETTE = (
     "#ad1457",
     "#8d6e63",
 )
+VERDICTS = {"better": PALETTE[2], "worse": PALETTE[1]}
 INK, PALE_INK, FAINT = "#222222", "#777777", "#b8b8b8"
 
 # matplotlib's settings for every plot. parse_math: a `$` in a concept's name is a dollar.

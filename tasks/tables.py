@@ -22,7 +22,7 @@ from tasks.metrics.voc import voc_average_precision
 POINTS: dict[Literal["every", "eleven"], str] = {"every": "Every point", "eleven": "11 points"}
 PIXELS: tuple[Literal["continuous", "inclusive"], ...] = ("continuous", "inclusive")
 TITLES = {
-    "slices": "Where it is worse",
+    "slices": "Slices, the worst first",
     "thresholds": "Thresholds",
     "errors": "Kinds of error, and what each costs in average precision",
     "average_precision": "Average precision by IoU and size of box",

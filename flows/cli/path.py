@@ -109,7 +109,7 @@ def evaluate(
 
 def told(done) -> str:
     """An evaluation for a person to read."""
-    from tasks.evaluate import not_held_out
+    from tasks.html.facts import not_held_out
 
     at = "" if done.threshold is None else f", threshold {done.threshold:.2f}"
     lines = [f"{done.model} on {done.dataset} {done.split} ({done.images} images{at})"]

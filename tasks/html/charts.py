@@ -48,12 +48,15 @@ def charts(report: Report, annotations: Sequence[Annotation], scores: Array | No
     many = sum(each.positives > 0 for each in report.curves) > MANY
     some = f" The {TOLD} lowest concepts and all together." if many else ""
     at = f", at IoU {report.iou:g}" if isinstance(report, DetectionReport) else ""
+    dots = "A dot is where the threshold stands."
+    if isinstance(report, ClassificationReport) and report.exclusive:
+        dots = "The scores of each concept against all others. A dot is where the threshold stands, if it is above 0."
     whole = together(report, annotations, scores)
     drawn = [
         Chart(
             "precision_recall",
             f"Precision over recall{at}",
-            f"A dot is where the threshold stands.{some} A name hides or shows its line.",
+            f"{dots}{some} A name hides or shows its line.",
             item_of(_curves(precision_recall(report, whole), "precision_recall", ("recall", "precision"), True)),
         )
     ]
@@ -63,7 +66,7 @@ def charts(report: Report, annotations: Sequence[Annotation], scores: Array | No
             Chart(
                 "roc",
                 "ROC",
-                f"A dot is where the threshold stands.{some}",
+                f"{dots}{some}",
                 item_of(_curves(roc(report, whole), "roc", ("false positive rate", "recall"), False, diagonal=True)),
             )
         )

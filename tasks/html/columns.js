@@ -62,4 +62,8 @@ function made(tag, properties = {}, ...children) {
   return element;
 }
 
-const shortened = (name, most = 18) => (name.length > most ? `${name.slice(0, most - 5)}…${name.slice(-4)}` : name);
+// By letters, not by halves of one.
+function shortened(name, most = 18) {
+  const letters = Array.from(name);
+  return letters.length > most ? [...letters.slice(0, most - 5), "…", ...letters.slice(-4)].join("") : name;
+}

@@ -17,8 +17,8 @@ from tasks.html.lines import GREY, Line, thinned
 from tasks.html.page import as_it_is, bokeh_script, template
 from tasks.metrics.compare import LOWER_IS_BETTER, Report, curves_of
 from tasks.metrics.curves import Curve
-from tasks.report import SAID
-from tasks.style import PALETTE, colour
+from tasks.report import SAID, as_text
+from tasks.style import VERDICTS, colour
 
 if TYPE_CHECKING:
     from bokeh.models.plots import Plot
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 PAIRS = 12  # of more pairs the chart has the number that counts alone
 LONGEST, HALF = 46, 21  # letters of a name in a chart as narrow as a phone, and of each of two
 ROW = 44  # pixels: a name, and its bar below
-VERDICTS = {"better": PALETTE[2], "worse": PALETTE[1]}
 NOT_SHARES = frozenset({"log_loss", "false_positives", "false_negatives", "true_positives"})  # have their own scale
 
 
@@ -61,7 +60,8 @@ def comparison_page(
     return template("comparison.html").render(
         title=title,
         style=as_it_is("report.css"),
-        scripts=as_it_is("tables.js"),
+        scripts=as_it_is("charts.js", "tables.js", "comparison.js"),
+        quiet=GREY,
         bokeh=bokeh_script() if drawn else "",
         said=[text for text in sentences if not _warns(text)],
         warnings=warnings,
@@ -97,7 +97,7 @@ def _table(name: str, title: str, rows: Rows) -> tables.Table:
 
     def value(row: Mapping[str, Any], column: str) -> Any:
         given = row.get(column)
-        return tables.three(given) if column in words and not isinstance(given, str) else given
+        return as_text(given) if column in words and not isinstance(given, str) else given
 
     whole = [{column: value(row, column) for column in columns} for row in rows]
     return tables.of_rows(name, title, whole) if whole else tables.Table(name, title, (), ())
@@ -125,7 +125,7 @@ def _differences(differences: Rows) -> list[Chart]:
             if rows:
                 same = rows[0]["Metric"] if rows is not shares else None
                 span = _range([row for row in known if _scale(row) == same])
-                names = [f"{_said(row['Metric'])} {_signed(row['Difference'])}" for row in rows]
+                names = [f"{_said(row['Metric'])} {_signed(row['Difference'])}{_verdict(row)}" for row in rows]
                 chart = item_of(_bars(rows, names, span))
                 drawn.append(Chart(f"difference_{len(drawn)}", f"{second} − {first}", f"on {dataset}", chart))
     return drawn
@@ -141,6 +141,11 @@ def _scale(row: Mapping[str, Any]) -> str | None:
 
 def _said(metric: str) -> str:
     return SAID.get(metric, metric) + (" (less is better)" if metric in LOWER_IS_BETTER else "")
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """In words beside the colour, which one of the models has too; nothing where nobody can tell."""
+    return f", {row['Second is']}" if row["Second is"] in VERDICTS else ""
 
 
 def _signed(value: float | None) -> str:
@@ -190,17 +195,11 @@ def _choices(labels: Sequence[str], reports: Sequence[Any]) -> list[Choice]:
 def _charts(place: str, labels: Sequence[str], curves: Sequence[Curve | None]) -> list[Chart]:
     """Precision over recall, and ROC where what is to be left alone can be counted."""
     there = {i: each for i, each in enumerate(curves) if each is not None and each.positives and len(each.thresholds)}
-    steps = [
-        Line(*thinned(np.r_[0, each.recall], np.r_[each.precision[:1], each.precision]), labels[i], colour(i), i)
-        for i, each in there.items()
-    ]
+    steps = [Line(*thinned(*each.over_recall), labels[i], colour(i), i) for i, each in there.items()]
     axes, name = ("recall", "precision"), f"precision_recall_{place}"
     drawn = [Chart(name, "Precision over recall", "", item_of(_overlaid(steps, axes, True)))]
     if there and all(each.negatives for each in there.values()):
-        lines = [
-            Line(*thinned(np.r_[0, each.false_positive_rate], np.r_[0, each.recall]), labels[i], colour(i), i)
-            for i, each in there.items()
-        ]
+        lines = [Line(*thinned(*each.roc), labels[i], colour(i), i) for i, each in there.items()]
         axes = ("false positive rate", "recall")
         drawn.append(Chart(f"roc_{place}", "ROC", "", item_of(_overlaid(lines, axes, False))))
     return drawn

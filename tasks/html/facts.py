@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def not_held_out(seen: int, images: int) -> str:
+    """What must be said of numbers of which some images were learned from; empty of held-out ones."""
+    return f"{seen} of {images} images were seen in training: these are not held-out numbers." if seen else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What was measured, when and how, as it stands at the page's end.
@@ -28,3 +33,8 @@ class Facts:
     revision: str
     created: str
     milliseconds: float
+
+    @property
+    def warning(self) -> str:
+        """What must be said of the numbers before all else; empty of held-out ones."""
+        return not_held_out(self.seen_in_training, self.images)

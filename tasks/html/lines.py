@@ -19,7 +19,7 @@ from tasks.style import colour
 Array = np.ndarray
 POINTS = 400  # of a line
 MANY, TOLD = 10, 6  # of more concepts than MANY only the TOLD lowest have a line
-GREY = "#808890"  # reads on white and on black
+GREY = "#808890"  # the page puts its own quiet ink in its place, light or dark
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,11 +72,9 @@ def precision_recall(report: ClassificationReport | DetectionReport, whole: Curv
     lines = []
     for i, name, tint in _told(report, column):
         each = report.curves[i]
-        x, y = np.r_[0, each.recall], np.r_[each.precision[:1], each.precision]
-        lines.append(Line(*thinned(x, y), _named(name, report.per_concept[i][column]), tint, i))
+        lines.append(Line(*thinned(*each.over_recall), _named(name, report.per_concept[i][column]), tint, i))
     if whole.positives and len(whole.thresholds):
-        x, y = np.r_[0, whole.recall], np.r_[whole.precision[:1], whole.precision]
-        lines.append(Line(*thinned(x, y), "all together", GREY))
+        lines.append(Line(*thinned(*whole.over_recall), "all together", GREY))
     return lines
 
 
@@ -86,11 +84,10 @@ def roc(report: ClassificationReport, whole: Curve) -> list[Line]:
     for i, name, tint in _told(report, "Accuracy (ROC AUC)"):
         each = report.curves[i]
         if each.negatives:
-            x, y = np.r_[0, each.false_positive_rate], np.r_[0, each.recall]
             named = _named(name, report.per_concept[i]["Accuracy (ROC AUC)"])
-            lines.append(Line(*thinned(x, y), named, tint, i))
+            lines.append(Line(*thinned(*each.roc), named, tint, i))
     if whole.negatives and whole.positives:
-        lines.append(Line(*thinned(np.r_[0, whole.false_positive_rate], np.r_[0, whole.recall]), "all together", GREY))
+        lines.append(Line(*thinned(*whole.roc), "all together", GREY))
     return lines
 
 

@@ -20,7 +20,7 @@ function drawSquare(table, shown) {
     if (!value) return cell;
     const part = shown.part(row, column);
     cell.style.background = tint(part, !shown.square || row === column);
-    cell.classList.toggle("dark", part > 0.3);
+    cell.classList.toggle("dark", part > 0.8); // below, white letters are harder to read than dark ones
     cell.append(inside(shown, value, row, column));
     return cell;
   };
@@ -29,7 +29,7 @@ function drawSquare(table, shown) {
   const body = rows.map((name, row) =>
     made("tr", {}, named("row", name), ...columns.map((_, column) => cellOf(row, column))),
   );
-  table.className = "square";
+  table.classList.add("square");
   table.replaceChildren(made("thead", {}, head), made("tbody", {}, ...body));
 }
 
@@ -45,7 +45,7 @@ function drawList(table, shown) {
     return made("tr", {}, made("th", { scope: "row" }, shown.rows[row]), made("td", {}, shown.columns[column]), number);
   });
   const head = [shown.actual, shown.said, ""].map((name) => made("th", { scope: "col" }, name));
-  table.className = "list";
+  table.classList.remove("square");
   table.replaceChildren(made("thead", {}, made("tr", {}, ...head)), made("tbody", {}, ...body));
 }
 
@@ -53,6 +53,7 @@ function drawList(table, shown) {
 function matrixOf(table, counted) {
   const together = data.task === "classification" && !data.columns.exclusive;
   const words = [together ? "images with both" : "counts", "mean score"];
+  const said = document.getElementById("matrix_said");
   let chosen = words[0];
   let last = data.start;
 
@@ -68,26 +69,29 @@ function matrixOf(table, counted) {
     const counts = counted.matrix(threshold);
     if (!carried(threshold)) counts.cells = data.confusion;
     const sums = counts.cells.map((line) => line.reduce((sum, value) => sum + value, 0));
-    const open = (row, column) => {
+    const open = carried(threshold) && ((row, column) => {
       const title = `labelled ${counts.rows[row]}, ${counts.said} ${counts.columns[column]}`;
       opened(counted, threshold, title, counted.behindCell(threshold, row, column));
-    };
+    });
     return drawn({ ...counts, open, part: (row, column) => counts.cells[row][column] / sums[row], text: String });
   }
 
-  const drawn = (shown) =>
-    (shown.columns.length > WIDEST ? drawList : drawSquare)(table, { square: true, open: null, ...shown });
-  document.getElementById("matrix_said").textContent = matrixSaid(together);
+  function drawn(shown) {
+    const many = shown.columns.length > WIDEST;
+    said.textContent = matrixSaid(together && chosen === words[0], shown.open, many);
+    (many ? drawList : drawSquare)(table, { square: true, open: null, ...shown });
+  }
   if (data.mean_scores)
-    choice(document.getElementById("switch"), "", words, (name) => {
+    choice(document.getElementById("switch"), "show", words, (name) => {
       chosen = name;
       draw(last);
     });
   return draw;
 }
 
-function matrixSaid(together) {
-  const many = data.concepts.length >= WIDEST ? ` The ${LISTED} highest numbers.` : "";
-  if (together) return `How many images have both concepts; the tint is their share of the row's images.${many}`;
-  return `Each row is what was labelled; the tint is the share of the row. A number opens its pictures.${many}`;
+function matrixSaid(together, opens, many) {
+  const listed = many ? ` The ${LISTED} highest numbers.` : "";
+  if (together) return `How many images have both concepts; the tint is their share of the row's images.${listed}`;
+  const tinted = "Each row is what was labelled; the tint is the share of the row.";
+  return `${tinted}${opens ? " A number opens its pictures." : ""}${listed}`;
 }

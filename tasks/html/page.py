@@ -22,15 +22,16 @@ from tasks.html.behind import Shown, images_behind, images_shown, in_turns, regi
 from tasks.html.charts import charts
 from tasks.html.columns import MOST_REGIONS, MOST_SCORES, all_scores, of_regions, of_scores
 from tasks.html.facts import Facts
+from tasks.html.lines import GREY
 from tasks.html.pictures import SIDES, embedded
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import COUNTS, Report
 from tasks.metrics.detection import DetectionReport
-from tasks.report import SAID, worst_slice
+from tasks.report import SAID, as_text, worst_slice
 from tasks.tables import TITLES
 
 HERE = Path(__file__).parent
-SCRIPTS = ("columns.js", "regions.js", "scores.js", "pictures.js", "tables.js", "matrix.js", "report.js")
+SCRIPTS = ("charts.js", "columns.js", "regions.js", "scores.js", "pictures.js", "tables.js", "matrix.js", "report.js")
 MOST_MEANS = 200  # concepts up to which the page has their mean scores: 40,000 numbers
 OWN = ("Total Labeled", "True Positives", "False Positives")
 # An address in quotes; those of w3.org are names of namespaces, which nobody fetches.
@@ -65,6 +66,7 @@ def evaluation_page(
         style=as_it_is("report.css"),
         scripts=as_it_is(*SCRIPTS),
         bokeh=bokeh_script() if drawn else "",
+        quiet=GREY,
         data=data,
         charts=drawn,
         items={"names": [chart.name for chart in drawn], "items": [chart.item for chart in drawn]},
@@ -104,15 +106,15 @@ def _data(
         columns, scores = of_regions(annotations, found, report, MOST_REGIONS), None
         shown, cells = regions_shown(report, columns), regions_behind(report)
         most, start = MOST_REGIONS, report.threshold
-        more = {"average_precision": _clean(report.average_precision), "confusion": report.confusion.tolist()}
+        more: dict[str, Any] = {"average_precision": _clean(report.average_precision)}
+        more |= {"confusion": report.confusion.tolist(), "cooccurrence": None}
     elif isinstance(report, ClassificationReport):
         scores = all_scores(found, report)
         columns = of_scores(annotations, scores, report, MOST_SCORES)
         shown, cells = images_shown(annotations, scores, report), images_behind(annotations, scores, report)
         most, start = MOST_SCORES, 0.0 if report.exclusive else report.threshold
         means = _clean(report.mean_scores) if len(report.concepts) <= MOST_MEANS else None
-        more = {"mean_scores": means, "cooccurrence": report.cooccurrence.tolist()}
-        more["confusion"] = report.confusion.tolist()
+        more = {"mean_scores": means, "cooccurrence": None if report.exclusive else report.cooccurrence.tolist()}
     else:
         return None, None
     pictures = embedded(dataset, annotations, in_turns(shown, cells, len(annotations)), SIDES[report.task])
@@ -146,7 +148,7 @@ def _number(report: Report, name: str) -> dict[str, str]:
     """A number of the summary in words, with its interval or an empty one."""
     value = report.summary[name]
     ends = [report.summary.get(f"{name}_{end}", math.nan) for end in ("low", "high")]
-    text = str(int(value)) if name in COUNTS else tables.three(float(value))
+    text = str(int(value)) if name in COUNTS else as_text(float(value))
     return {"said": SAID[name], "text": text, "interval": "" if math.isnan(ends[0]) else tables.interval(*ends)}
 
 
@@ -160,15 +162,16 @@ def _tables(report: Report, more: Mapping[str, Rows]) -> Iterator[tables.Table]:
     if isinstance(report, DetectionReport):
         yield tables.of_errors(report)
         yield tables.average_precision(report)
-    for name in ("thresholds", "voc"):
-        if more.get(name):
-            yield tables.of_rows(name, TITLES[name], more[name])
+    if more.get("thresholds"):
+        yield tables.of_rows("thresholds", TITLES["thresholds"], more["thresholds"])
+    if more.get("voc"):
+        yield tables.of_rows("voc", TITLES["voc"], more["voc"], last_is_mean=True)
     yield tables.whole(report)
 
 
 def _measured(report: Report, facts: Facts) -> list[tuple[str, str]]:
     """What was measured, line by line."""
-    given = ", ".join(f"{name} {value}" for name, value in facts.parameters.items())
+    given = ", ".join(f"{name} {value}" for name, value in facts.parameters.items() if value not in ("", [], {}, None))
     counted = "the highest score decides" if report.counted_from is None else f"a score of {report.counted_from:g}"
     scored = report.task in ("classification", "detection")
     rows = {

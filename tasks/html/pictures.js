@@ -21,11 +21,11 @@ function overlay({ place, kind, text, meant }) {
 function figure(counted, threshold, one) {
   const name = data.images[one.image];
   const told = counted.told(threshold, one);
-  const image = made("img", { src: data.pictures[one.image], alt: `${name}: ${told}` });
+  const image = made("img", { src: data.pictures[one.image], alt: told ? `${name}: ${told}` : name });
   const frame = made("div", { className: "frame" }, image);
   const over = counted.drawnOver(threshold, one).map(overlay);
   frame.append(...over.map(([box]) => box), ...over.flatMap(([, text]) => (text ? [text] : [])));
-  const lines = told.split("; ").map((line) => made("b", {}, line));
+  const lines = told ? told.split("; ").map((line) => made("b", {}, line)) : [];
   return made("figure", {}, frame, made("figcaption", {}, ...lines, made("span", { title: name }, name)));
 }
 
@@ -48,7 +48,7 @@ function opened(counted, threshold, title, list) {
 }
 
 function at(threshold) {
-  if (data.columns.exclusive) return threshold > 0 ? `, of answers surer than ${threshold}` : "";
+  if (data.columns.exclusive) return threshold > 0 ? `, of answers at least as sure as ${threshold}` : "";
   return `, at a threshold of ${+threshold.toFixed(8)}`;
 }
 
@@ -61,7 +61,8 @@ function drawGallery(counted) {
     return [made("h3", {}, title), about, grid];
   });
   const key = data.task === "detection" ? legend() : null;
-  const all = [made("h2", {}, "To look at first"), key, ...parts.flat()];
+  const none = parts.length ? null : made("p", {}, `No mistakes${at(data.start)}.`);
+  const all = [made("h2", {}, "To look at first"), parts.length ? key : none, ...parts.flat()];
   document.getElementById("gallery").append(...all.filter((element) => element !== null));
 }
 
@@ -74,6 +75,8 @@ function legend() {
   return made("p", { className: "key quiet" }, ...keys);
 }
 
-function closeOnGround(dialog) {
+// By its button or beside it. No form does it: a frame that runs scripts alone, as MLflow's, sends none.
+function closing(dialog, button) {
+  button.addEventListener("click", () => dialog.close());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
 }

@@ -8,7 +8,6 @@ function countingRegions() {
     first_region, label, score, hit, ignored, place, first_box, box_label, box_ignored, box_place, first_pair, pair_box,
   } = unpackedColumns();
   const concepts = data.concepts.length;
-  const images = data.images.length;
   const imageOf = (first, row) => {
     let low = 0;
     let high = first.length - 1;
@@ -131,7 +130,15 @@ function countingRegions() {
     return [...labelled, ...over];
   }
 
+  // Of one region that is meant, what it says and what is labelled in its place; of a picture, how much is wrong.
   function told(asked, one) {
+    if (one.regions && one.regions.length === 1 && !one.boxes) {
+      const [region] = one.regions;
+      const box = at(asked).said[region];
+      const its = box >= 0 ? `labelled ${shortened(data.concepts[box_label[box]])}` : "nothing labelled there";
+      return `${shortened(data.concepts[label[region]])} ${two(score[region])}; ${its}`;
+    }
+    if (!carried(asked)) return "";
     const over = drawnOver(asked, { image: one.image });
     const count = (kind) => over.filter((each) => each.kind === kind).length;
     return `${count("wrong")} wrong, ${count("missed")} missed, ${count("right")} right`;
@@ -145,5 +152,5 @@ function countingRegions() {
       return { recall: row.Recall, precision: row.Precision };
     };
   };
-  return { rows, matrix, behindCell, behindCount, drawnOver, told, dots, images };
+  return { rows, matrix, behindCell, behindCount, drawnOver, told, dots };
 }

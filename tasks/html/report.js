@@ -3,7 +3,6 @@
 const byId = (id) => document.getElementById(id);
 
 function start() {
-  if (typeof Bokeh !== "undefined") Bokeh.set_log_level("error");
   document.querySelectorAll("table.sorts").forEach(makeSortable);
   const drawn = drawCharts();
   if (!data) return;
@@ -12,7 +11,7 @@ function start() {
   let threshold = data.start;
   const show = (asked) => {
     threshold = asked;
-    showNumbers(rowsAt(counted, threshold));
+    showNumbers(rowsAt(counted, threshold), carried(threshold));
     byId("at").textContent = +threshold.toFixed(8);
     drawMatrix(threshold);
     drawn.then((sources) => moveDots(sources, counted, threshold));
@@ -21,7 +20,7 @@ function start() {
     opened(counted, threshold, title, counted.behindCount(threshold, concept, name)),
   );
   drawGallery(counted);
-  closeOnGround(byId("pictures"));
+  closing(byId("pictures"), byId("close"));
   if (byId("areas")) makeAreas(byId("areas"), byId("average_precision"));
   byId("meaning").textContent = meaning();
   byId("threshold").addEventListener("input", (event) => show(Number(event.target.value)));
@@ -35,16 +34,16 @@ function start() {
 function meaning() {
   if (data.task === "detection") return "A region counts when its score is as high as the threshold.";
   if (!data.columns.exclusive) return "A concept is predicted where its score is as high as the threshold.";
-  return "The best score of an image is its answer; only answers count that are surer than this. At 0 all do.";
+  return "The best score of an image is its answer; only answers count that are at least so sure. At 0 all do.";
 }
 
 // What the page does not carry is the report's own.
 const rowsAt = (counted, threshold) =>
   carried(threshold) ? counted.rows(threshold) : data.own.map((counts) => rated(...counts));
 
-function showNumbers(rows) {
+function showNumbers(rows, whole) {
   const all = summed(rows);
-  putRows(byId("per_concept"), rows);
+  putRows(byId("per_concept"), rows, whole);
   const answered = [
     `${all["Total Predicted"]} of ${data.images.length} answered`,
     `${three(all.Precision)} of these right`,
@@ -64,7 +63,7 @@ function showNumbers(rows) {
 
 // Resolves to the sources that the page moves, by their names.
 async function drawCharts() {
-  const { names, items } = read("items");
+  const { names, items } = chartItems();
   await Promise.all(items.map((item, i) => Bokeh.embed.embed_item(item, `chart_${names[i]}`)));
   const found = {};
   for (const name of ["precision_recall", "roc", "over_threshold", "threshold"])

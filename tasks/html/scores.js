@@ -88,7 +88,7 @@ function countingScores() {
 
   // Each concept against all others, as the curves have it.
   const dots = (asked) => {
-    const known = asked >= data.lowest;
+    const known = asked >= data.lowest && !(exclusive && asked === 0); // there no threshold decides
     const rows = tallied(asked, each);
     return (concept) => {
       const row = concept < 0 ? summed(rows) : rows[concept];
@@ -98,6 +98,6 @@ function countingScores() {
     };
   };
   return {
-    rows: (asked) => tallied(asked, answers), matrix, behindCell, behindCount, drawnOver: () => [], told, dots, images,
+    rows: (asked) => tallied(asked, answers), matrix, behindCell, behindCount, drawnOver: () => [], told, dots,
   };
 }

@@ -44,20 +44,21 @@ function sortAgain(table) {
   });
 }
 
-function put(cell, value, count = false) {
+// whole: whether the page has all pictures behind a number.
+function put(cell, value, count = false, whole = true) {
   if (value === null) delete cell.dataset.value;
   else cell.dataset.value = value;
   const button = cell.querySelector("button");
-  if (button) button.disabled = value === 0; // there is nothing to show
+  if (button) button.disabled = value === 0 || !whole;
   (button || cell).textContent = count ? String(value) : three(value);
 }
 
 // Of the rows of all concepts and of all together.
-function putRows(table, rows) {
+function putRows(table, rows, whole) {
   const putRow = (row, numbers) => {
     for (const cell of row.querySelectorAll("[data-live]")) {
       const name = cell.dataset.live;
-      put(cell, numbers[name], !RATES.includes(name));
+      put(cell, numbers[name], !RATES.includes(name), whole);
     }
   };
   for (const row of table.tBodies[0].rows) putRow(row, rows[row.dataset.row]);
@@ -86,6 +87,8 @@ function choice(place, title, names, then) {
     button.addEventListener("change", () => then(name));
     return made("label", {}, button, name);
   });
+  place.setAttribute("role", "radiogroup");
+  place.setAttribute("aria-label", title);
   place.append(made("span", {}, title), ...group);
 }
 

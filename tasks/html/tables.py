@@ -12,7 +12,8 @@ import numpy as np
 from tasks.metrics.coco import AREAS, IOUS
 from tasks.metrics.compare import COUNTS, Report, total
 from tasks.metrics.detection import DetectionReport
-from tasks.report import SAID
+from tasks.report import SAID, as_text
+from tasks.tables import TITLES
 
 COUNTED = {
     "Total Predicted": "answers",
@@ -69,13 +70,6 @@ class Table:
     said: str = ""
 
 
-def three(value: Any) -> str:
-    """A fraction with three decimals, a count as it is, a dash for what is undefined."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
 def two(value: float) -> str:
     """A fraction as people write it in a sentence: .50; a dash for what is undefined."""
     text = f"{value:.2f}"
@@ -84,7 +78,7 @@ def two(value: float) -> str:
 
 def interval(low: float, high: float) -> str:
     """.30 to .70; a dash where there is none."""
-    return "–" if math.isnan(low) or math.isnan(high) else f"{three(low)} to {three(high)}"
+    return "–" if math.isnan(low) or math.isnan(high) else f"{as_text(low)} to {as_text(high)}"
 
 
 def per_concept(report: Report) -> Table:
@@ -128,19 +122,22 @@ def of_slices(slices: Sequence[Mapping[str, Any]]) -> Table:
             Cell(SAID.get(row["Metric"], str(row["Metric"])), str(row["Metric"])),
             _number(float(row["Number"])),
             Cell(interval(float(row["Low"]), float(row["High"])), _sortable(float(row["Low"]))),
+            _number(float(row["Whole"])),
         )
         for row in slices
     ]
     headings = [Heading(name) for name in ("Slice", "Value")] + [Heading("Images", number=True), Heading("Metric")]
     headings += [Heading("Number", number=True), Heading("95 % interval", "sorted by its lower end", True)]
-    return Table("slices", "Slices, the worst first", tuple(headings), tuple(rows))
+    headings += [Heading("Whole", "the same number of all images", True)]
+    return Table("slices", TITLES["slices"], tuple(headings), tuple(rows))
 
 
-def of_rows(name: str, title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Rows of the same columns as they are."""
+def of_rows(name: str, title: str, rows: Sequence[Mapping[str, Any]], last_is_mean: bool = False) -> Table:
+    """Rows of the same columns as they are; the last stands below the others, however they are sorted, if it is their
+    mean."""
     headings = tuple(_heading(column, value) for column, value in rows[0].items())
     cells = tuple(tuple(_cell(column, value, False) for column, value in row.items()) for row in rows)
-    return Table(name, title, headings, cells)
+    return Table(name, title, headings, cells[:-1], cells[-1]) if last_is_mean else Table(name, title, headings, cells)
 
 
 def average_precision(report: DetectionReport) -> Table:
@@ -151,7 +148,7 @@ def average_precision(report: DetectionReport) -> Table:
         for name, column in zip(report.concepts, values.T, strict=True)
     ]
     headings = [Heading("Concept"), *(Heading(two(iou), number=True) for iou in IOUS), Heading("mean", number=True)]
-    return Table("average_precision", "Average precision by IoU", tuple(headings), tuple(rows))
+    return Table("average_precision", TITLES["average_precision"], tuple(headings), tuple(rows))
 
 
 def of_errors(report: DetectionReport) -> Table:
@@ -164,7 +161,7 @@ def of_errors(report: DetectionReport) -> Table:
             _number(costs.get(name, math.nan)),
             Cell(said, said),
         )
-        for name, said in MEANS.items()
+        for name, said in sorted(MEANS.items(), key=lambda item: -np.nan_to_num(costs.get(item[0], math.nan)))
     ]
     headings = (
         Heading("Kind"),
@@ -176,7 +173,7 @@ def of_errors(report: DetectionReport) -> Table:
         f"Counted from a score of {report.threshold:g}. The cost is by how much mean average precision at IoU "
         f"{report.iou:g} would rise, were this kind alone mended, at all scores."
     )
-    return Table("errors", "Kinds of errors", headings, tuple(rows), said=said)
+    return Table("errors", TITLES["errors"], headings, tuple(rows), said=said)
 
 
 def _heading(column: str, value: Any) -> Heading:
@@ -190,7 +187,7 @@ def _cell(column: str, value: Any, moves: bool) -> Cell:
 
 
 def _number(value: Any, live: str = "") -> Cell:
-    return Cell(three(value), _sortable(value), live)
+    return Cell(as_text(value), _sortable(value), live)
 
 
 def _sortable(value: Any) -> float | None:

@@ -63,6 +63,16 @@ class Curve:
         return self.true_positives / (self.true_positives + self.false_positives)
 
     @property
+    def over_recall(self) -> tuple[Array, Array]:
+        """Recall and precision, (T + 1,) float64 each, from a recall of 0 on."""
+        return np.r_[0, self.recall], np.r_[self.precision[:1], self.precision]
+
+    @property
+    def roc(self) -> tuple[Array, Array]:
+        """False positive rate and recall, (T + 1,) float64 each, from (0, 0) on."""
+        return np.r_[0, self.false_positive_rate], np.r_[0, self.recall]
+
+    @property
     def f1(self) -> Array:
         """(T,) float64, the harmonic mean of precision and recall: 2 TP / (2 TP + FP + FN)."""
         return 2 * self.true_positives / (self.true_positives + self.false_positives + self.positives)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import importlib
 import json
 import math
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -26,11 +23,12 @@ from tasks.html.columns import lowest, of_regions
 from tasks.html.facts import Facts
 from tasks.html.lines import POINTS, TOLD, precision_recall, thinned, together
 from tasks.html.page import bokeh_script, evaluation_page, safe_json
-from tasks.html.tables import three
 from tasks.metrics.classification import classification
 from tasks.metrics.clustering import clustering
 from tasks.metrics.detection import detection
 from tasks.metrics.retrieval import retrieval
+from tasks.report import as_text
+from tests import browser
 
 EVIL = "</script><script>alert(1)</script>"
 NAMES = (EVIL, "hail \"'& $x$", "鳥", "absent")
@@ -44,17 +42,8 @@ MORE = {
 }
 LIVE = ("Total Predicted", "True Positives", "False Positives", "False Negatives", "Recall", "Precision", "F1")
 
-# Runs before the page's own scripts: what goes wrong is told.
-FIRST = """<script>
-const told = [];
-addEventListener("error", (event) => told.push(String(event.message || event.target.src)), true);
-addEventListener("unhandledrejection", (event) => told.push(String(event.reason)));
-for (const name of ["error", "warn"]) console[name] = (...said) => told.push(said.join(" "));
-</script>"""
-
-# Runs after them, inside a sandboxed frame: drives the page and posts what it shows to the page around it.
-LAST = """<script>
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+# Drives a page: its slider, its numbers, its tables.
+DRIVEN = """
 const number = (cell) => (cell.dataset.value === undefined ? null : Number(cell.dataset.value));
 const named = (row) =>
   Object.fromEntries([...row.querySelectorAll("[data-live]")].map((cell) => [cell.dataset.live, number(cell)]));
@@ -81,13 +70,12 @@ function opened(button) {
   const shown = [...dialog.querySelectorAll("img")].map((image) => image.alt);
   const found = { open: dialog.open, alts: shown, boxes: dialog.querySelectorAll(".box.meant").length,
     names: [...dialog.querySelectorAll(".name")].map((name) => name.textContent), text: dialog.textContent };
-  dialog.close();
-  return found;
+  document.getElementById("close").click();
+  return { ...found, closed: !dialog.open };
 }
 async function driven() {
   const slider = document.getElementById("threshold");
-  const found = { wide: document.documentElement.scrollWidth - innerWidth, frames: [], at: {} };
-  found.loaded = performance.getEntriesByType("resource").map((one) => one.name).filter((name) => !/^data:/.test(name));
+  const found = { wide: wide(), loaded: loaded(), frames: [], at: {} };
   found.images = [...document.images].filter((image) => !image.alt || !image.src.startsWith("data:image/jpeg")).length;
   found.canvases = document.querySelectorAll("[id^=chart_]").length;
   found.charts = [...document.querySelectorAll("[id^=chart_]")].filter((chart) => chart.childElementCount).length;
@@ -112,23 +100,9 @@ async function driven() {
   heading.click();
   found.sorted = [...document.querySelectorAll("#per_concept tbody th")].map((cell) => cell.textContent);
   found.sort = heading.parentElement.getAttribute("aria-sort");
-  found.told = told;
   return found;
 }
-addEventListener("load", async () => {
-  await pause(1500);
-  let found;
-  try { found = await driven(); } catch (error) { found = { told: [String(error.stack)] }; }
-  parent.postMessage([NAME, found], "*");
-});
-</script>"""
-AROUND = """<!doctype html><meta charset="utf-8"><title>driven</title><pre id="driven"></pre><script>
-const found = {};
-addEventListener("message", (event) => {
-  found[event.data[0]] = event.data[1];
-  document.getElementById("driven").textContent = JSON.stringify(found);
-});
-</script>"""
+"""
 
 
 def facts(**given):
@@ -262,30 +236,8 @@ THRESHOLDS = ("0", "0.3", "0.5", "0.62", "0.63", "0.9", "1")
 @pytest.fixture(scope="module")
 def driven(made):
     """What each page shows and does, by its kind: in frames as narrow as a phone that may run scripts alone."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium: apt-get install chromium, to drive the report's page")
-    around = AROUND
-    for kind in KINDS:
-        last = LAST.replace("THRESHOLDS", json.dumps(THRESHOLDS)).replace("NAME", json.dumps(kind))
-        page = getattr(made, kind).page.replace("<head>", f"<head>{FIRST}", 1)
-        (made.folder / f"{kind}.html").write_text(page.replace("</body>", f"{last}</body>"), encoding="utf-8")
-        around += f'<iframe sandbox="allow-scripts" src="{kind}.html" width="375" height="600"></iframe>'
-    (made.folder / "around.html").write_text(around, encoding="utf-8")
-    flags = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-    flags += ("disable-component-update", "disable-sync", "virtual-time-budget=30000", "dump-dom")
-    flags += ("disable-site-isolation-trials", "disable-features=IsolateSandboxedIframes")  # one clock for all frames
-    done = subprocess.run(
-        [browser, *(f"--{flag}" for flag in flags), f"--user-data-dir={made.folder / 'chromium'}", "around.html"],
-        cwd=made.folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    found = re.search(r'<pre id="driven">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
+    pages = {kind: getattr(made, kind).page for kind in KINDS}
+    return browser.driven(pages, DRIVEN.replace("THRESHOLDS", json.dumps(THRESHOLDS)), made.folder)
 
 
 def shown(report):
@@ -314,7 +266,7 @@ def test_a_detectors_numbers_are_the_reports_at_its_own_threshold(made, driven):
     assert start["columns"] == [*NAMES, "background"]
     assert start["at"] == "0.437"
     moving = [name for name in report.per_concept[0] if name in LIVE]
-    assert start["texts"] == [three(report.per_concept[0][name]) for name in moving]
+    assert start["texts"] == [as_text(report.per_concept[0][name]) for name in moving]
     whole = {"Precision": "precision", "Recall": "recall", "F1": "f1", "True Positives": "true_positives"}
     assert {name: start["all"][name] for name in whole} == {name: report.summary[key] for name, key in whole.items()}
     assert driven["detector"]["reset"] == start
@@ -380,7 +332,7 @@ def test_a_number_opens_its_pictures(made, driven):
     for kind in ("detector", "exclusive", "several"):
         assert driven[kind]["counts"]
         for cell in [*driven[kind]["cells"], *driven[kind]["counts"]]:
-            assert cell["open"]
+            assert cell["open"] and cell["closed"]
             assert cell["alts"] and all(cell["alts"])
     for each in driven["detector"]["counts"]:
         if each["label"].startswith("False Negatives"):

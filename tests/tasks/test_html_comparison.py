@@ -5,8 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
-import subprocess
 from functools import partial
 from types import SimpleNamespace
 
@@ -17,10 +15,11 @@ from tasks.html import comparison
 from tasks.html.comparison import PAIRS, comparison_page
 from tasks.html.lines import GREY, POINTS
 from tasks.html.page import bokeh_script
-from tasks.html.tables import three
 from tasks.metrics.compare import TOGETHER, curves_of
 from tasks.metrics.curves import curve
-from tasks.style import colour
+from tasks.report import as_text
+from tasks.style import VERDICTS, colour
+from tests import browser
 
 EVIL = "</script><script>alert(1)</script>"
 MODELS = (f"one {EVIL}", "two/1 <b>&\"'", "a-model-with-quite-a-long-name-as-they-come/12")
@@ -32,24 +31,13 @@ SENTENCES = [
     f"**{MODELS[0]} on roofs test: 8 of 8 images were seen in training: these are not held-out numbers.**",
 ]
 
-# Runs before the page's own script: what goes wrong is told.
-FIRST = """<script>
-const told = [];
-addEventListener("error", (event) => told.push(String(event.message || event.target.src)), true);
-addEventListener("unhandledrejection", (event) => told.push(String(event.reason)));
-for (const name of ["error", "warn"]) console[name] = (...said) => told.push(said.join(" "));
-</script>"""
-
-# Runs after it, inside a sandboxed frame: drives the page and posts what it shows to the page around it.
-LAST = """<script>
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const wide = () => document.documentElement.scrollWidth - innerWidth;
+# Drives the page: another concept, a line hidden, a table sorted.
+DRIVEN = """
 const visible = () => Bokeh.documents.map((shown) => shown.get_model_by_name("line1")).filter((line) => line)
   .map((line) => line.visible);
 const charts = () => [...document.querySelectorAll("figure > div")].filter((place) => place.childElementCount).length;
 async function driven() {
-  const found = { wide: [wide()], charts: [charts()], lines: [visible()] };
-  found.loaded = performance.getEntriesByType("resource").map((one) => one.name).filter((name) => !/^data:/.test(name));
+  const found = { wide: [wide()], loaded: loaded(), charts: [charts()], lines: [visible()] };
   const chosen = document.getElementById("concept");
   chosen.value = "2";
   chosen.dispatchEvent(new Event("change"));
@@ -68,20 +56,9 @@ async function driven() {
   found.falling = values();
   heading.click();
   found.rising = values();
-  found.told = told;
   return found;
 }
-addEventListener("load", async () => {
-  await pause(1500);
-  let found;
-  try { found = await driven(); } catch (error) { found = { told: [String(error.stack)] }; }
-  parent.postMessage(found, "*");
-});
-</script>"""
-AROUND = """<!doctype html><meta charset="utf-8"><pre id="driven"></pre>
-<iframe sandbox="allow-scripts" src="page.html" width="375" height="600"></iframe><script>
-addEventListener("message", (event) => { document.getElementById("driven").textContent = JSON.stringify(event.data); });
-</script>"""
+"""
 
 
 def of_curves(seed, names=NAMES, negatives=True):
@@ -149,27 +126,7 @@ def page(given):
 @pytest.fixture(scope="module")
 def driven(page, tmp_path_factory):
     """What the page shows and does, in a frame as narrow as a phone that may run scripts alone."""
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("no Chromium: apt-get install chromium, to drive the comparison's page")
-    folder = tmp_path_factory.mktemp("comparison")
-    whole = page.replace("<head>", f"<head>{FIRST}", 1).replace("</body>", f"{LAST}</body>")
-    (folder / "page.html").write_text(whole, encoding="utf-8")
-    (folder / "around.html").write_text(AROUND, encoding="utf-8")
-    flags = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-    flags += ("disable-component-update", "disable-sync", "virtual-time-budget=30000", "dump-dom")
-    flags += ("disable-site-isolation-trials", "disable-features=IsolateSandboxedIframes")  # one clock for all frames
-    done = subprocess.run(
-        [browser, *(f"--{flag}" for flag in flags), f"--user-data-dir={folder / 'chromium'}", "around.html"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    found = re.search(r'<pre id="driven">(.+?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    return json.loads(html.unescape(found[1]))
+    return browser.driven({"page": page}, DRIVEN, tmp_path_factory.mktemp("comparison"))["page"]
 
 
 def table(page, name):
@@ -180,7 +137,7 @@ def table(page, name):
 
 
 def items(page):
-    return json.loads(re.search(r'<script type="application/json" id="items">(.*?)</script>', page, re.DOTALL)[1])
+    return json.loads(re.search(r'<script type="application/json" id="items"[^>]*>(.*?)</script>', page, re.DOTALL)[1])
 
 
 def models(item, kind):
@@ -211,7 +168,7 @@ def test_which_is_better_comes_first_and_warnings_stand_out(page):
 def test_every_number_of_the_tables_is_there(page, given):
     def texts(rows, columns):
         values = [[row[column] for column in columns] for row in rows]
-        return [[value if isinstance(value, str) else three(value) for value in row] for row in values]
+        return [[value if isinstance(value, str) else as_text(value) for value in row] for row in values]
 
     assert table(page, "total_summary") == texts(given["totals"], given["totals"][0])
     columns = ("Concept", "Model", "Dataset", "Total Labeled", "F1", "Recall")
@@ -227,12 +184,12 @@ def test_the_differences_are_drawn_beside_0_in_the_colours_of_their_verdicts(pag
     drawn = [item for name, item in items(page).items() if name.startswith("difference_")]
     assert len(drawn) == 2 * 3  # log loss is no share, and has its own scale
     text = json.dumps(drawn[0])
-    for tint in (comparison.VERDICTS["better"], GREY):
+    for tint in (VERDICTS["better"], GREY):
         assert tint in text
-    assert comparison.VERDICTS["worse"] in json.dumps(drawn[1])
+    assert VERDICTS["worse"] in json.dumps(drawn[1])
     (span, _) = models(drawn[0], "Range1d")
     assert span["start"] < -0.2345 and span["end"] > 0.3
-    assert "accuracy +0.156" in text and "log loss (less is better) +0.828" in json.dumps(drawn[1])
+    assert "accuracy +0.156, better" in text and "log loss (less is better) +0.828, worse" in json.dumps(drawn[1])
 
 
 def test_of_many_pairs_the_number_that_counts_is_drawn_alone(given):
@@ -306,5 +263,5 @@ def test_a_concept_is_chosen_and_a_line_is_hidden(driven):
 
 def test_its_tables_sort(driven, given):
     values = sorted((row["F1"] for row in given["totals"]), reverse=True)
-    assert driven["falling"] == [three(value) for value in values]
+    assert driven["falling"] == [as_text(value) for value in values]
     assert driven["rising"] == driven["falling"][::-1]

@@ -116,7 +116,7 @@ def test_a_path_that_is_no_versions_folder_is_told_so(reference):
         ({"type": "nosuch"}, r"there is no type 'nosuch'\. Known: "),
         ({"type": 3}, "type: Input should be a valid string, got '3'"),
         ({"threshold": "nan"}, "threshold: Input should be a valid number, got 'nan'"),
-        ({"parameters": []}, "parameters: Input should be a valid dictionary"),
+        ({"parameters": []}, "parameters: Input should be an object"),
         ({"parameters": {"concepts": 5}}, "parameters.concepts: Input should be a valid list, got '5'"),
     ],
 )
