@@ -70,7 +70,7 @@ class Overlaps:
     float32; rank as in `Matches`.  Of the G boxes alike: box_image, box_label (G,) int64, box_ignored (G,) bool.
     first_box: (N,) int64, where an image's boxes begin.  region, box (P,) int64, shared (P,) float64: the pairs that
     overlap in one image, whatever their concepts, and by how much; sorted by region, then overlap, then box.
-    concepts: how many.
+    labelled: (N, C) int64, boxes that count, by image and concept; the same for every IoU.
     """
 
     image: Array
@@ -84,7 +84,12 @@ class Overlaps:
     region: Array
     box: Array
     shared: Array
-    concepts: int
+    labelled: Array
+
+    @property
+    def concepts(self) -> int:
+        """How many there are."""
+        return self.labelled.shape[1]
 
     def matched(self, iou: float) -> Matches:
         """Each region with the box of its concept that it hits; see `match`."""
@@ -93,8 +98,6 @@ class Overlaps:
         target = taken(self.region[near & counting], self.box[near & counting], self.rank, len(self.box_image))
         ignored = np.zeros(len(self.image), bool)
         ignored[self.region[near & ~counting]] = True
-        labelled = np.zeros((len(self.first_box), self.concepts), np.int64)
-        np.add.at(labelled, (self.box_image[~self.box_ignored], self.box_label[~self.box_ignored]), 1)
         return Matches(
             image=self.image,
             label=self.label,
@@ -103,7 +106,7 @@ class Overlaps:
             hit=target >= 0,
             ignored=ignored & (target < 0),
             truth=np.where(target >= 0, target - self.first_box[self.image], -1),
-            labelled=labelled,
+            labelled=self.labelled,
         )
 
 
@@ -138,19 +141,23 @@ def overlapping(annotations: Sequence[Annotation], found: Sequence[Regions], con
         region.append(rows + first_region[i])
         box.append(columns + first_box[i])
         shared.append(each[rows, columns])
+    box_image = np.repeat(np.arange(len(truths)), [len(truth.labels) for truth in truths])
+    box_label, box_ignored = _joined(np.int64, [t.labels for t in truths]), _joined(bool, [t.ignored for t in truths])
+    labelled = np.zeros((len(truths), len(concepts)), np.int64)
+    np.add.at(labelled, (box_image[~box_ignored], box_label[~box_ignored]), 1)
     return Overlaps(
         image=image,
         label=label,
         score=score,
         rank=ranks(image * len(concepts) + label, score),
-        box_image=np.repeat(np.arange(len(truths)), [len(truth.labels) for truth in truths]),
-        box_label=_joined(np.int64, [truth.labels for truth in truths]),
-        box_ignored=_joined(bool, [truth.ignored for truth in truths]),
+        box_image=box_image,
+        box_label=box_label,
+        box_ignored=box_ignored,
         first_box=first_box,
         region=_joined(np.int64, region),
         box=_joined(np.int64, box),
         shared=_joined(np.float64, shared),
-        concepts=len(concepts),
+        labelled=labelled,
     )
 
 

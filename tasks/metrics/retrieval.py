@@ -98,8 +98,7 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
         summary={
             **redrawn(np.arange(len(hits))),
             **bounds(draws),
-            "images": len(hits),
-            "gallery": len(gallery),
+            **{"images": len(hits), "gallery": len(gallery)},
         },
         per_concept=tuple(_row(name, actual[gallery[asked], i], hits, precision) for i, name in enumerate(names)),
         recalls=hits.mean(axis=0),

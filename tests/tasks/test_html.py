@@ -22,10 +22,11 @@ from tasks.html.behind import EACH, Shown, in_turns, regions_behind
 from tasks.html.columns import lowest, of_regions
 from tasks.html.facts import Facts
 from tasks.html.lines import POINTS, TOLD, precision_recall, thinned, together
-from tasks.html.page import bokeh_script, evaluation_page, safe_json
+from tasks.html.page import FIRST, bokeh_script, evaluation_page, safe_json
 from tasks.metrics.classification import classification
 from tasks.metrics.clustering import clustering
 from tasks.metrics.detection import detection
+from tasks.metrics.mistakes import mislocated
 from tasks.metrics.retrieval import retrieval
 from tasks.report import as_text
 from tests import browser
@@ -93,13 +94,29 @@ async function driven() {
     found.cells = [...document.querySelectorAll("#matrix tbody button")].map(opened);
     found.counts = [...document.querySelectorAll("#per_concept tbody button:enabled")].map((button) =>
       ({ label: button.ariaLabel, count: Number(button.textContent), ...opened(button) }));
-    found.gallery = document.querySelectorAll("#gallery figure").length;
+    found.gallery = [...document.querySelectorAll("#gallery figure")].map((figure) =>
+      [figure.querySelector("figcaption span").title, figure.querySelector("figcaption b")?.textContent]);
+    const mean = document.querySelector('#switch input[value="mean score"]');
+    if (mean) {
+      mean.click();
+      found.means = seen().matrix;
+    }
+    const small = document.querySelector('#areas input[value="small"]');
+    if (small) {
+      small.click();
+      found.small = [...document.querySelectorAll("#average_precision tbody td:nth-child(2)")].map(number);
+    }
   }
-  const heading = document.querySelector("#per_concept thead button");
-  heading.click();
-  heading.click();
-  found.sorted = [...document.querySelectorAll("#per_concept tbody th")].map((cell) => cell.textContent);
-  found.sort = heading.parentElement.getAttribute("aria-sort");
+  found.first = [...document.querySelectorAll(".headline strong, .tiles dd")].map((one) =>
+    [one.firstChild.textContent.trim(), one.querySelector("small")?.textContent]);
+  const headings = [...document.querySelectorAll("#per_concept thead button")];
+  found.sorted = {};
+  for (const heading of headings)
+    for (const _ of ["once", "twice"]) {
+      heading.click();
+      const order = [...document.querySelectorAll("#per_concept tbody tr")].map((row) => Number(row.dataset.row));
+      found.sorted[`${heading.textContent} ${heading.parentElement.getAttribute("aria-sort")}`] = order;
+    }
   return found;
 }
 """
@@ -331,6 +348,7 @@ def test_a_number_opens_its_pictures(made, driven):
     assert len(driven["detector"]["cells"]) == len(counts)
     for kind in ("detector", "exclusive", "several"):
         assert driven[kind]["counts"]
+    for kind in ("detector", "exclusive", "several", "crowded"):
         for cell in [*driven[kind]["cells"], *driven[kind]["counts"]]:
             assert cell["open"] and cell["closed"]
             assert cell["alts"] and all(cell["alts"])
@@ -345,14 +363,63 @@ def test_a_number_opens_its_pictures(made, driven):
         assert len(each["alts"]) == each["count"]
 
 
-def test_tables_sort_by_a_heading(driven):
-    seen = driven["several"]
-    assert seen["sort"] == "descending"
-    assert sorted(seen["sorted"]) == sorted(NAMES) and seen["sorted"][-1] != sorted(seen["sorted"])[-1]
+def test_a_number_that_the_page_holds_no_pictures_of_opens_none(made, driven):
+    """A page holds the surest regions; the report's own threshold lies below them."""
+    assert driven["crowded"]["start"]["rows"] == shown(made.crowded.report)
+    assert driven["crowded"]["cells"] == driven["crowded"]["counts"] == []
+    assert {told for _, told in driven["crowded"]["gallery"] if told and "missed" in told} == set()
 
 
-def test_the_gallery_has_pictures(driven):
-    assert all(driven[kind]["gallery"] > 3 for kind in ("detector", "exclusive", "several"))
+@pytest.mark.parametrize("kind", ["detector", "several"])
+def test_tables_sort_by_a_heading(made, driven, kind):
+    """Numbers down first, names up; what is undefined comes last either way, equals as they stood."""
+    rows, order = getattr(made, kind).report.per_concept, list(range(len(NAMES)))
+    for heading, column in (("AP50", "AP50"), ("Recall", "Recall"), ("TP", "True Positives")):
+        if column not in rows[0]:
+            continue
+        value = [math.nan if row[column] is None else row[column] for row in rows]
+        for direction in ("descending", "ascending"):
+            seen = driven[kind]["sorted"][f"{heading} {direction}"]
+            told = [value[i] for i in seen if value[i] == value[i]]
+            assert told == sorted(told, reverse=direction == "descending") and len(set(told)) > 1
+            assert all(value[i] != value[i] for i in seen[len(told) :]) and sorted(seen) == order
+    assert driven[kind]["sorted"]["Concept ascending"] == driven[kind]["sorted"]["Concept descending"][::-1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_screen_has_the_headline_and_its_interval(made, driven, kind):
+    report, first = getattr(made, kind).report, driven[kind]["first"]
+    assert first[0][0] == as_text(report.summary[report.headline])
+    names = [name for name in FIRST[report.task] if name in report.summary and name != report.headline]
+    for (number, ends), name in zip(first[1:], names, strict=True):
+        assert number == as_text(report.summary[name])
+        low, high = (report.summary.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
+        assert ends == (None if math.isnan(low) else f"{as_text(low)} to {as_text(high)}")
+    low, high = (as_text(report.summary[f"{report.headline}_{end}"]) for end in ("low", "high"))
+    assert f"95 % interval {low} to {high}" in getattr(made, kind).page
+
+
+def test_the_gallery_has_the_worst_pictures_first(made, driven):
+    report = made.detector.report
+    first = mislocated(report)[0]
+    told = f"{len(first.wrong)} wrong, {len(first.missed)} missed, {len(first.right)} right"
+    assert driven["detector"]["gallery"][0] == [made.detector.entries[first.index].image, told]
+    matches = report.matches
+    wrong = np.flatnonzero((matches.score >= np.float32(report.threshold)) & ~matches.hit & ~matches.ignored)
+    surest = wrong[matches.score[wrong].argmax()]
+    told = [told for _, told in driven["detector"]["gallery"] if "wrong" not in told]
+    assert told[0].endswith(f" {report.matches.score[surest]:.2f}".replace(" 0.", " ."))
+    one = made.exclusive
+    right = one.its[np.arange(40), one.scores.argmax(axis=1).clip(max=2)] & (one.scores.argmax(axis=1) < 3)
+    worst = np.where(right, -1, one.scores.max(axis=1)).argmax()
+    assert driven["exclusive"]["gallery"][0][0] == one.entries[worst].image
+
+
+def test_mean_scores_and_small_boxes_take_the_places_of_the_others(made, driven):
+    means = [[0 if value != value else round(value, 2) for value in row] for row in made.exclusive.report.mean_scores]
+    assert np.allclose(driven["exclusive"]["means"], means, atol=0.006)
+    small = made.detector.report.average_precision[0, :, 1]
+    assert driven["detector"]["small"] == pytest.approx([None if v != v else v for v in small], abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
