@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict
 from models.catalog import template
 from models.parameters import Parameters, is_version, parameters
 from models.runtime.faults import Fault, short
-from tasks.data.dataset import Dataset, folder_of, named_dataset, open_dataset
+from tasks.data.dataset import Dataset, named_dataset, open_dataset
 from tasks.data.narrowing import only
 from tasks.data.version import folder_version, verify
 from tasks.registry import resolve
+from tasks.workspace import root
 
 SOURCES = (
     "models/*.py",
@@ -51,7 +52,7 @@ class PinnedDataset(BaseModel):
     @property
     def here(self) -> bool:
         """Whether it is the one in `data/`, not one that was checked out elsewhere."""
-        return Path(self.folder) == folder_of(self.name)
+        return Path(self.folder).resolve() == (root() / "data" / self.name).resolve()
 
     def open(self) -> Dataset:
         """Its images, concepts and annotations. Raises Fault when an ingest has put another version in its place."""

@@ -81,7 +81,10 @@ def _warns(text: str) -> bool:
 
 def _tables(totals: Rows, concepts: Rows, differences: Rows) -> list[tables.Table]:
     first = ("Concept", "Model", "Dataset")
-    ordered = [{name: row[name] for name in first if name in row} | row for row in concepts]
+    # A concept's rows stand together, in the order of the first that has it.
+    place = {name: i for i, name in enumerate(dict.fromkeys(row.get("Concept", "") for row in concepts))}
+    together = sorted(concepts, key=lambda row: place[row.get("Concept", "")])
+    ordered = [{name: row[name] for name in first if name in row} | row for row in together]
     named = [row | {"Metric": SAID.get(row["Metric"], row["Metric"])} for row in differences]
     return [
         _table("total_summary", "All concepts together", totals),

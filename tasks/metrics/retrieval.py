@@ -76,8 +76,8 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
     if vectors.shape != (len(annotations), *vectors.shape[1:]) or vectors.dtype != np.float32:
         raise ValueError(f"vectors must be ({len(annotations)}, D) float32, got {vectors.shape} {vectors.dtype.name}")
     names = tuple(sorted({name for entry in annotations for name in entry.concepts}))
-    actual = np.array([[name in entry.concepts for name in names] for entry in annotations], bool)
-    actual = actual.reshape(len(annotations), len(names))
+    has = [name in entry.concepts for entry in annotations for name in names]
+    actual = np.array(has, bool).reshape(len(annotations), len(names))
     labelled = np.flatnonzero(actual.any(axis=1))
     first = {annotations[i].sha256: i for i in labelled[::-1]}
     gallery = np.sort(np.fromiter(first.values(), np.int64))
@@ -91,14 +91,14 @@ def retrieval(annotations: Sequence[Annotation], vectors: Array) -> RetrievalRep
         )
     where = np.where(nearest >= 0, gallery[nearest], -1)
     hits, precision = hits[asked], precision[asked]
-    redrawn = _redrawn(hits, precision)
-    draws = bootstrap(redrawn, len(hits))
+    draws = bootstrap(redrawn := _redrawn(hits, precision), len(hits))
     return RetrievalReport(
         concepts=names,
         summary={
             **redrawn(np.arange(len(hits))),
             **bounds(draws),
-            **{"images": len(hits), "gallery": len(gallery)},
+            "images": len(hits),
+            "gallery": len(gallery),
         },
         per_concept=tuple(_row(name, actual[gallery[asked], i], hits, precision) for i, name in enumerate(names)),
         recalls=hits.mean(axis=0),
