@@ -93,7 +93,7 @@ def _story(
     lines += [
         "",
         f"drawn predictions   {predicted['output']}/drawn",
-        *(f"report              {one.report}" for one in tests.values()),
+        *(f"report              {one.report}/report.html" for one in tests.values()),
         f"summary             {folder() / 'summary.json'}",
     ]
     if servers is not None:

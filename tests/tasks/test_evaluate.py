@@ -173,6 +173,8 @@ def test_what_is_out_of_range_is_refused_before_anything_is_predicted(ready, mon
 def test_several_splits_are_measured_together(ready):
     done = evaluate.fn(ready.classifier, ready.shapes, "val+test")
     assert (done.images, done.seen_in_training) == (8, 4)
+    twice = evaluate.fn(ready.classifier, ready.shapes, "test+test")
+    assert (twice.images, twice.metrics) == (4, evaluate.fn(ready.classifier, ready.shapes, "test").metrics)
 
 
 @pytest.mark.parametrize(("split", "seen"), [("train", 8), ("val", 4), ("test", 0)])
