@@ -438,7 +438,8 @@ def test_results_are_one_json_object_or_a_table(sightline, version, photos, monk
     told = sightline("compare", version, "--dataset", photos, "--split", "train", "--split", "test").out.splitlines()
     assert [line.split()[-1] for line in told[:3]] == ["training", "8", "0"]
     assert f"{version} on shapes train: 8 of 8 images were seen in training: these are not held-out numbers." in told
-    assert sightline("model", "list", version.name, "--dataset", "shapes", "--by", "accuracy").code == 0
+    board = sightline("model", "list", version.name, "--dataset", "shapes", "--by", "accuracy")
+    assert board.code == 1 and "no version was measured by 'accuracy'" in board.err  # but on a folder elsewhere
 
 
 def test_a_run_is_named_by_what_it_measures(sightline, version, photos, monkeypatch):

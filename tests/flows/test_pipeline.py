@@ -83,7 +83,7 @@ def test_the_runs_are_in_mlflow_under_the_app(nights):
 def test_the_page_shows_what_was_found_and_decided(nights):
     text = Artifact.get(f"evaluation-{nights.model}-1-{nights.name}-test").data
     assert "accuracy" in text and "| tall |" in text
-    assert "data:image/png;base64," in text
+    assert "data:image/jpeg;base64," in text and "## Confusion matrix" in text
     table = json.loads(Artifact.get(f"concepts-{nights.model}-1-{nights.name}-test").data)
     assert [row["Concept"] for row in table] == list(SHAPES)
     assert nights.shown["promotion"].startswith(f"# Promoted\n\n{nights.first.promotion.why}")

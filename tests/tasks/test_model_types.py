@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
@@ -13,7 +14,6 @@ import pytest
 from models.parameters import parameters
 from models.runtime.faults import Fault
 from models.runtime.predictor import Predictor
-from tasks import report
 from tasks.answers import predictor
 from tasks.app import Gate
 from tasks.artifacts import artifacts, card, trained_on
@@ -35,7 +35,6 @@ def ready(tmp_path_factory):
     folder = tmp_path_factory.mktemp("types")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
-        patch.setattr(report, "plot_report", lambda *_: [])
         shapes = pinned(folder / "shapes", SPLITS)
         classifier = registered(planned(shapes, template="resnet_light"))
         wanted = {"template": "angular_margin", "backbone": "resnet_light", "embedding_size": 8}
@@ -52,9 +51,8 @@ def ready(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def same_root(ready, monkeypatch, tmp_path_factory):
-    """The workspace that the versions are in, and no plots: they have tests of their own."""
+    """The workspace that the versions are in."""
     monkeypatch.setenv("SIGHTLINE_ROOT", str(ready.shapes.folder).removesuffix("/shapes") + "/root")
-    monkeypatch.setattr(report, "plot_report", lambda *_: [])
 
 
 def test_each_is_registered_as_what_it_is(ready):
@@ -89,7 +87,7 @@ def test_each_is_measured_by_its_own_number(ready, name, headline):
     assert resolve(str(getattr(ready, name))).metrics[f"test.{headline}"] == pytest.approx(
         done.metrics[headline], abs=1e-6
     )
-    assert "| **all** |" in (report.Path(done.report) / "report.md").read_text()
+    assert "| **all** |" in (Path(done.report) / "report.md").read_text()
 
 
 def test_concepts_are_learned_from_the_vectors_of_a_network_that_never_trained(ready):
@@ -187,7 +185,7 @@ def test_a_clusterer_groups_pictures_with_boxes_too(ready, tmp_path):
     version = learned(planned_on(scenes, ready.classifier, "kmeans", most_clusters=3))
     done = evaluate.fn(version, scenes, "test")
     assert {"silhouette", "purity", "nmi"} <= done.metrics.keys()
-    assert {path.name for path in report.Path(done.report).rglob("*.jpg")} >= {"clusters.jpg", "00.jpg"}
+    assert {path.name for path in Path(done.report).rglob("*.jpg")} >= {"clusters.jpg", "00.jpg"}
 
 
 @pytest.mark.parametrize(

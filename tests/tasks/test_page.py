@@ -71,6 +71,6 @@ def test_a_large_picture_is_shown_at_the_width_of_a_page(monkeypatch, tmp_path):
 
 def test_a_report_leads_to_its_page():
     text = page.linked("# A on b\n\n**warning**\n", "http://there/#/1", Path("r/report.html"))
-    assert text.startswith("# A on b\n\n[The page that answers: threshold, pictures, charts](http://there/#/1), file ")
+    assert text.startswith("# A on b\n\n[The report, with threshold, pictures and charts](http://there/#/1), file ")
     assert text.endswith("file `r/report.html`\n\n**warning**\n")
     assert "](" not in page.linked("# A\n\nb", "", Path("r/report.html"))  # no server, no link
