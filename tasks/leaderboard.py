@@ -80,7 +80,7 @@ def _row(entry: Version, numbers: dict[str, Any], by: str) -> dict[str, Any]:
         "images": numbers.get("images") if by else None,
         "seen in training": numbers.get("seen in training") or None,
         "MB": entry.megabytes or None,
-        "ms an image": numbers.get("ms an image") or entry.milliseconds or None,
+        "ms an image": (numbers.get("ms an image") if by else entry.milliseconds) or None,
         "registered": entry.created[:16].replace("T", " "),
     }
 

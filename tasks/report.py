@@ -89,7 +89,7 @@ def markdown(report: Report, title: str, tables: Mapping[str, Rows] = {}, warnin
         lines += ["", "## Confusion matrix (rows are actual, columns predicted)", "", *as_table(matrix)]
     for name, rows in tables.items():
         shown = rows[:LONGEST]
-        more = [f"The first {LONGEST} of {len(rows)}; all are in {name}.csv."] if len(rows) > LONGEST else []
+        more = ["", f"The first {LONGEST} of {len(rows)}; all are in {name}.csv."] if len(rows) > LONGEST else []
         lines += ["", f"## {TITLES[name]}", "", *as_table(shown), *more]
     return "\n".join(lines) + "\n"
 

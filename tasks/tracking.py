@@ -141,14 +141,18 @@ def experiment(name: str) -> str:
 
 def page_of(run: str, path: str) -> str:
     """Where MLflow's pages show a file of a run; empty where no server does, or the run is gone."""
-    address = mlflow.get_tracking_uri().rstrip("/")
-    if not address.startswith("http"):
+    from tasks.servers import status  # which know what is trained here
+
+    address, up = mlflow.get_tracking_uri(), status()
+    if not address.startswith("http"):  # our own: files that a server of ours shows, if it is up
+        address = up.mlflow_ui if up else ""
+    if not address:
         return ""
     try:
         experiment = client().get_run(run).info.experiment_id
     except MlflowException:  # deleted since
         return ""
-    return f"{address}/#/experiments/{experiment}/runs/{run}/artifacts/{path}"
+    return f"{address.rstrip('/')}/#/experiments/{experiment}/runs/{run}/artifacts/{path}"
 
 
 def git_revision() -> str:

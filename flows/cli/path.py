@@ -131,7 +131,7 @@ def numbers(metrics: dict[str, float], headline: str) -> list[str]:
         bounds = [metrics.get(f"{name}_{end}") for end in ("low", "high")]
         interval = "" if None in bounds else f"(95 % interval {bounds[0]:.4f} to {bounds[1]:.4f})"
         said = "" if SAID[name].lower() == name.replace("_", " ") else SAID[name]
-        lines.append("  ".join(filter(None, (f"  {name:<25}{number(name, metrics[name]):>8}", said, interval))))
+        lines.append("  ".join(filter(None, (f"  {name:<28}{number(name, metrics[name]):>8}", said, interval))))
     return lines
 
 

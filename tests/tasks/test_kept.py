@@ -45,6 +45,15 @@ def test_the_second_time_nobody_is_asked(ready, which, monkeypatch):
     assert again.on(some) == [again.found[2], again.found[0]]
 
 
+def test_an_images_time_begins_when_the_model_is_loaded(ready, monkeypatch):
+    order = []
+    loading, clock = kept.predictor, kept.time.monotonic
+    monkeypatch.setattr(kept, "predictor", lambda version: order.append("loaded") or loading(version))
+    monkeypatch.setattr(kept.time, "monotonic", lambda: order.append("clock") or clock())
+    answered(ready.classifier, ready.shapes, "train")
+    assert order[0] == "loaded"
+
+
 def test_other_data_another_split_and_a_damaged_file_are_asked_anew(ready, monkeypatch):
     answered(ready.classifier, ready.shapes, "val")
     asked = []

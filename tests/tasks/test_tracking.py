@@ -64,3 +64,7 @@ def test_the_page_of_a_file_is_mlflows(monkeypatch):
         tracking.page_of("abc", "report/a.html")
         == "http://127.0.0.1:5000/#/experiments/7/runs/abc/artifacts/report/a.html"
     )
+    monkeypatch.undo()
+    monkeypatch.setattr(tracking, "client", lambda: SimpleNamespace(get_run=lambda run: info))
+    monkeypatch.setattr("tasks.servers.status", lambda: SimpleNamespace(mlflow_ui="http://127.0.0.1:5123"))
+    assert tracking.page_of("abc", "a.html").startswith("http://127.0.0.1:5123/#/experiments/7/runs/abc/")
