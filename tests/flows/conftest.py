@@ -17,9 +17,12 @@ def prefect_server():
     servers.down(say=lambda _: None)
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def asked(prefect_server):
-    """Prefect asks that server: tests of other folders, run in between, told it of others."""
+    """Prefect asks that server: tests of other folders, run in between, told it of others.
+
+    Before the fixtures of a module, which run flows, too.
+    """
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()
