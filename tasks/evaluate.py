@@ -41,7 +41,8 @@ SOURCES = (
     "metrics/*.py",
     "html/*",
     *(f"{name}.py" for name in ("evaluate", "kept", "answers", "kinds", "report", "tables", "files")),
-    *(f"{name}.py" for name in ("style", "drawing", "sheets", "worst", "neighbours", "groups", "data/loading")),
+    *(f"{name}.py" for name in ("style", "sheets", "worst", "neighbours", "groups", "data/loading")),
+    "../models/runtime/operators/drawing.py",
 )
 
 

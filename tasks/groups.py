@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from models.runtime.operators.drawing import lettering
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
-from tasks.drawing import lettering
 from tasks.metrics.clustering import ClusteringReport, concept_of
 from tasks.sheets import GAP, LETTERS, captioned, framed, sheet, written
 from tasks.style import INK, PALE_INK

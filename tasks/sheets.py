@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 
 from models.runtime.faults import short
 from models.runtime.images import decode
+from models.runtime.operators.drawing import lettering
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
-from tasks.drawing import lettering
 from tasks.files import write
 from tasks.style import INK, PALE_INK
 

@@ -8,36 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.runtime.operators.drawing import INK, PALETTE
+from models.runtime.operators.drawing import colour as colour
 from tasks.files import write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Dark enough for white letters, light enough to show on a dark picture, and far enough apart for most eyes.
-PALETTE = (
-    "#1f6fb4",
-    "#d1352b",
-    "#1b8a3a",
-    "#c2570c",
-    "#7b4fb0",
-    "#0e8a8a",
-    "#c2185b",
-    "#7a6a00",
-    "#d81bb0",
-    "#4a5fd0",
-    "#00897b",
-    "#8e24aa",
-    "#43a047",
-    "#0277bd",
-    "#e4572e",
-    "#9e6700",
-    "#607d8b",
-    "#558b2f",
-    "#ad1457",
-    "#8d6e63",
-)
 VERDICTS = {"better": PALETTE[2], "worse": PALETTE[1]}
-INK, PALE_INK, FAINT = "#222222", "#777777", "#b8b8b8"
+PALE_INK, FAINT = "#777777", "#b8b8b8"
 
 # matplotlib's settings for every plot. parse_math: a `$` in a concept's name is a dollar.
 STYLE: dict[Any, Any] = {
@@ -58,16 +37,12 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 9,
     "lines.linewidth": 1.8,
     "figure.facecolor": "white",
+    "svg.hashsalt": "sightline",  # the same plot, the same bytes
 }
 
 
-def colour(label: int) -> str:
-    """The colour of a concept by its place in the model's concepts: the same in every picture."""
-    return PALETTE[label % len(PALETTE)]
-
-
 def paint_to(path: Path, size: tuple[float, float], paint: Callable[[Figure], None]) -> Path:
-    """Paint a figure of so many inches and write it as PNG. matplotlib's global state stays as it was."""
+    """Paint a figure of so many inches and write it as PNG or SVG. matplotlib's global state stays as it was."""
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -77,5 +52,6 @@ def paint_to(path: Path, size: tuple[float, float], paint: Callable[[Figure], No
         figure = Figure(figsize=size, dpi=120, layout="constrained")
         paint(figure)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", metadata={"Software": None})
+        kind = path.suffix[1:].lower()
+        figure.savefig(buffer, format=kind, metadata={"Software" if kind == "png" else "Date": None})
     return write(path, buffer.getvalue())

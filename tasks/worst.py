@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from models.runtime.faults import short
+from models.runtime.operators.drawing import lettering
 from models.runtime.predictions import Concepts, Regions
 from tasks.data.annotations import Annotation
 from tasks.data.dataset import Dataset
-from tasks.drawing import lettering
 from tasks.metrics.classification import ClassificationReport
 from tasks.metrics.compare import Report
 from tasks.metrics.detection import DetectionReport

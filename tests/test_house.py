@@ -22,7 +22,11 @@ EVERYTHING = CODE + sorted(
 DVC = {Path("tasks/data") / name for name in ("repository.py", "version.py", "commit.py", "checkout.py")}
 RUNTIME = {"torch", "torchvision", "numpy", "PIL", "pydantic", "safetensors"}
 # What one room of the runtime alone needs, and imports only when it is asked for.
-EXTRA = {Path("models/runtime/dfine.py"): {"transformers"}}
+EXTRA = {
+    Path("models/runtime/dfine.py"): {"transformers"},
+    Path("models/runtime/operators/drawing.py"): {"supervision", "matplotlib"},
+    Path("models/runtime/operators/track.py"): {"trackers", "supervision"},
+}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 XML_READERS = {"ElementTree", "XML", "XMLParser", "fromstring", "iterparse", "parse"}  # defusedxml has safe ones
 LONGEST_FUNCTION = 40  # lines, the docstring not counted

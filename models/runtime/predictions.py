@@ -6,7 +6,8 @@ types in MLflow's words, `rows()` as people read them, `line(least)` for JSON an
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,7 +30,7 @@ class Concepts:
     concepts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _check("scores", self.scores, (len(self.concepts),), np.float32)
+        check("scores", self.scores, (len(self.concepts),), np.float32)
         _check_fractions("scores", self.scores)
 
     def __len__(self) -> int:
@@ -60,6 +61,9 @@ class Regions:
 
     boxes: (N, 4) float64, xyxy, pixels of the image as given.  scores: (N,) float32 in [0, 1].
     labels: (N,) int64 into `concepts`, which is always the full tuple of names, also when N is 0.
+    more: further columns that operators add, each with N rows; a mask picks from all. Their names: `track_id` int64
+    (-1: not sure of it yet), `parent` int64 (the row of the crop it was found in), `concept_scores` (N, C) float32
+    (a classifier's whole answer on a crop), `embedding` (N, D) float32, `color` and `verdict` text.
     """
 
     name: ClassVar[str] = "regions"
@@ -69,15 +73,19 @@ class Regions:
     scores: Array
     labels: Array
     concepts: tuple[str, ...]
+    more: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
-        _check("boxes", self.boxes, (count, 4), np.float64)
-        _check("scores", self.scores, (count,), np.float32)
-        _check("labels", self.labels, (count,), np.int64)
+        check("boxes", self.boxes, (count, 4), np.float64)
+        check("scores", self.scores, (count,), np.float32)
+        check("labels", self.labels, (count,), np.int64)
         _check_fractions("scores", self.scores)
         if count and (self.labels.min() < 0 or self.labels.max() >= len(self.concepts)):
             raise ValueError(f"labels must index {len(self.concepts)} concepts, got {sorted(set(self.labels))}")
+        for name, column in self.more.items():
+            if len(column) != count:
+                raise ValueError(f"{name} must have {count} rows, got {len(column)}")
 
     @classmethod
     def empty(cls, concepts: tuple[str, ...]) -> Regions:
@@ -89,14 +97,20 @@ class Regions:
 
     def __getitem__(self, which: Array | slice) -> Regions:
         """The regions a mask, an index array or a slice picks: `found[found.scores > 0.5]`."""
-        return Regions(self.boxes[which], self.scores[which], self.labels[which], self.concepts)
+        more = {name: column[which] for name, column in self.more.items()}
+        return Regions(self.boxes[which], self.scores[which], self.labels[which], self.concepts, more)
 
     def rows(self) -> list[dict[str, Any]]:
-        """`{"box": [x0, y0, x1, y1], "concept", "score"}` for each region, in order."""
-        return [
+        """`{"box": [x0, y0, x1, y1], "concept", "score"}` for each region, in order, and what is in `more`."""
+        rows = [
             {"box": box.tolist(), "concept": self.concepts[label], "score": float(score)}
             for box, score, label in zip(self.boxes, self.scores, self.labels, strict=True)
         ]
+        for name, column in self.more.items():
+            if name != "concept_scores":  # C numbers a row: what they come to is the row's concept and score
+                for row, value in zip(rows, column.tolist(), strict=True):
+                    row[name] = value
+        return rows
 
     def line(self, least: float = 0.0) -> dict[str, Any]:
         """`{"regions": rows}` with a score of `least` or more."""
@@ -121,7 +135,7 @@ class Embeddings:
     vector: Array
 
     def __post_init__(self) -> None:
-        _check("vector", self.vector, (len(self.vector),), np.float32)
+        check("vector", self.vector, (len(self.vector),), np.float32)
         if not np.isfinite(self.vector).all():
             raise ValueError("a vector must be of finite numbers")
 
@@ -154,7 +168,7 @@ class Clusters:
     distances: Array
 
     def __post_init__(self) -> None:
-        _check("distances", self.distances, (len(self.distances),), np.float32)
+        check("distances", self.distances, (len(self.distances),), np.float32)
         if len(self.distances) < 2 or not self.distances.min() >= 0:
             raise ValueError(f"distances must be two or more, from 0 on, got {self.distances}")
 
@@ -191,9 +205,22 @@ class Clusters:
 
 
 Answer = Concepts | Regions | Embeddings | Clusters
+VALUES: dict[str, type[Answer]] = {value.__name__: value for value in (Concepts, Regions, Embeddings, Clusters)}
 
 
-def _check(name: str, column: Array, shape: tuple[int, ...], dtype: type) -> None:
+def ours(answer: Any) -> Any:
+    """An answer of another copy of this code as this one's value: the class's name and its columns are the same.
+
+    What is of this copy, or of no class that it knows, stays as it is.
+    """
+    value = VALUES.get(type(answer).__name__)
+    if value is None or isinstance(answer, value):
+        return answer
+    return value(*(getattr(answer, column.name) for column in fields(value) if hasattr(answer, column.name)))
+
+
+def check(name: str, column: Array, shape: tuple[int, ...], dtype: type) -> None:
+    """Raises ValueError unless a column is of that shape and dtype."""
     if column.shape != shape or column.dtype != dtype:
         want = f"{shape} {np.dtype(dtype).name}"
         raise ValueError(f"{name} must be {want}, got {column.shape} {column.dtype.name}")

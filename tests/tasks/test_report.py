@@ -1,4 +1,4 @@
-"""Tables, files, curves and drawings: that they hold what the report says, and survive odd reports."""
+"""Tables, files and curves: that they hold what the report says, and survive odd reports."""
 
 import csv
 import json
@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.runtime.predictions import Concepts, Regions
+from models.runtime.predictions import Regions
 from tasks.data.annotations import Annotation
-from tasks.drawing import draw
 from tasks.metrics.classification import classification
 from tasks.metrics.detection import detection
 from tasks.plots import plot_training
 from tasks.report import as_table, markdown, save
-from tasks.style import colour, paint_to
+from tasks.style import paint_to
 
 ODD = ("hail | wind", "_hidden", "$x$ [b]", "鳥", "a-name-that-goes-on-and-on-for-ever-and-ever", "absent")
 
@@ -152,57 +151,6 @@ def test_matplotlib_is_left_as_it_was(tmp_path):
     before = dict(matplotlib.rcParams)
     plot_training([{"epoch": 0, "train_loss": 2.0}], tmp_path)
     assert dict(matplotlib.rcParams) == before
-
-
-def regions(*boxes, label=0, concepts=ODD):
-    count = len(boxes)
-    return Regions(
-        np.array(boxes, np.float64).reshape(-1, 4),
-        np.linspace(0.9, 0.5, count, dtype=np.float32),
-        np.full(count, label, np.int64),
-        concepts,
-    )
-
-
-def rgb(text):
-    return tuple(int(text[i : i + 2], 16) for i in (1, 3, 5))
-
-
-@pytest.mark.parametrize("label", range(6))
-def test_a_box_is_drawn_where_it_is_in_its_concepts_colour(label):
-    image = Image.new("RGB", (800, 600), "white")
-    drawn = draw(image, regions((200, 200, 500, 400), label=label))
-    assert drawn.size == image.size
-    assert image.getcolors() == [(480_000, (255, 255, 255))]  # the given picture stays as it was
-    for point in ((200, 300), (500, 300), (350, 400)):
-        assert drawn.getpixel(point) == pytest.approx(rgb(colour(label)), abs=3)
-    assert drawn.getpixel((350, 300)) == (255, 255, 255)
-
-
-def test_small_pictures_are_enlarged_with_their_boxes():
-    drawn = draw(Image.new("RGB", (200, 100), "white"), regions((50, 50, 100, 90)))
-    assert drawn.size == (800, 400)
-    assert drawn.getpixel((200, 300)) == pytest.approx(rgb(colour(0)), abs=3)
-    assert draw(Image.new("RGB", (1, 3)), Regions.empty(ODD)).size == (214, 642)
-
-
-def test_labels_stay_in_the_picture():
-    ground = Image.new("RGB", (800, 600), "white")
-    corner = np.asarray(draw(ground, regions((0, 0, 100, 100), label=4)))
-    tint = np.abs(corner.astype(int) - rgb(colour(4))).max(axis=-1) < 4
-    assert tint[:20, 110:200].any()  # the label is wider than the box, and not cut off above
-
-
-def test_concepts_are_told_below_the_picture():
-    image = Image.new("RGB", (800, 600), "white")
-    scores = np.array([0.1, 0.7, 0.05, 0.05, 0.05, 0.05], np.float32)
-    drawn = draw(image, Concepts(scores, ODD))
-    assert drawn.width == 800
-    assert drawn.crop((0, 0, 800, 600)).getcolors() == [(480_000, (255, 255, 255))]
-    strip = np.asarray(drawn)[610].astype(int)
-    bar = np.abs(strip - rgb(colour(1))).max(axis=-1) < 3
-    assert bar[540:559].all()  # .7 of the width
-    assert not bar[565:].any()
 
 
 def test_a_failed_plot_leaves_the_old_file(tmp_path):
