@@ -1,21 +1,34 @@
-"""Answer for new pictures: JSON Lines, Parquet and, if asked, drawn pictures."""
+"""Answer for new pictures and videos with a model: JSON Lines, Parquet and, if asked, drawn."""
+
+from __future__ import annotations
 
 from typing import Any
 
 from prefect import flow
 
-from tasks.pictures import find
-from tasks.predict import gather, output_folder, predict_shard, shards
-from tasks.registry import resolve
+from tasks.inputs import Inputs, parts
+from tasks.output import output_folder
+from tasks.predict import begun, gather, predict_shard, standing
+from tasks.workflows import Job, job_of
 
 
 @flow(flow_run_name="predict with {model}")
 def predict(
-    model: str, paths: list[str], threshold: float | None = None, output: str = "", draw: bool = False
+    model: str,
+    paths: list[str],
+    threshold: float | None = None,
+    output: str = "",
+    draw: bool = False,
+    inputs: Inputs = Inputs(),  # noqa: B008 - frozen
 ) -> dict[str, Any]:
-    """Answer for files, folders or globs with a registered model, as JSON Lines, Parquet and drawn pictures."""
-    version = resolve(model)
-    pictures, rejected = find(paths)
-    with output_folder(version, output) as folder:
-        done = [predict_shard(version, part, threshold, folder, at, draw) for at, part in shards(pictures)]
-        return gather(version, done, rejected, folder)
+    """Answer for files, folders, globs or videos with a registered model, as JSON Lines, Parquet and drawn pictures."""
+    return answered(job_of(model, threshold), inputs.with_(paths), output, draw)
+
+
+def answered(job: Job, inputs: Inputs, output: str, draw: bool) -> dict[str, Any]:
+    """A part of the inputs a task, the answers in one folder: of a model and of a workflow alike."""
+    run = begun(job, inputs, draw)
+    found, rejected = parts(inputs)
+    with output_folder(job.slug, run, output) as folder:
+        states = (predict_shard(job, part, inputs, folder, draw, return_state=True) for part in found)
+        return gather(job, standing(states), rejected, folder)

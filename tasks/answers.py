@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 from textwrap import shorten
 from traceback import extract_tb
-from typing import Any
 
 from PIL import Image
 from prefect.exceptions import TerminationSignal
 
 from models.runtime.faults import Fault
-from models.runtime.predictions import Answer, Clusters, Concepts, Embeddings, Regions
+from models.runtime.predictions import Answer, Regions, ours
 from models.runtime.predictor import Predictor
 from tasks.artifacts import files_of
 from tasks.pyfunc import load
@@ -78,7 +76,7 @@ def answers(
         with in_our_words(version):
             batch = list(_decoded(pictures[start : start + BATCH], read, rejected))
             found = ready.predict([image for _, image in batch])
-        yield from ((path, image, _ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
+        yield from ((path, image, ours(answer)) for (path, image), answer in zip(batch, found, strict=True))
 
 
 def _decoded(
@@ -93,15 +91,6 @@ def _decoded(
             rejected.append({"path": str(path), "reason": str(error).removeprefix(f"{path}: ")})
         else:
             yield path, image
-
-
-VALUES: dict[str, type[Answer]] = {value.__name__: value for value in (Concepts, Regions, Embeddings, Clusters)}
-
-
-def _ours(answer: Any) -> Answer:
-    """An answer of a version's own runtime as this project's value: the class's name and its columns are the same."""
-    value = VALUES[type(answer).__name__]
-    return value(*(getattr(answer, column.name) for column in fields(value)))
 
 
 def at_least(answer: Answer, least: float) -> Answer:

@@ -68,7 +68,9 @@ def artifacts_at(where: str, folder: Path) -> Path:
 
 
 def card(version: Version) -> Card:
-    """What the version says of itself."""
+    """What the version says of itself. Raises Fault for a workflow, which is no single model."""
+    if version.type == "workflow":
+        raise Fault(f"{version} is a workflow, not a model: `sightline workflow run {version} PICTURES` asks it.")
     with _checked(version, "card.json") as file:
         return Card.read(file)
 

@@ -103,3 +103,19 @@ def room_for(files: Iterable[Path], folder: Path) -> None:
             f"{folder}: {needed / 1e9:.1f} GB are needed for copies of the files, {free / 1e9:.1f} GB are free. "
             "Make room there first."
         )
+
+
+def free(path: Path) -> Path:
+    """The path, or the next one with `_` at its end that nothing lies at; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    while path.exists():
+        path = path.with_stem(path.stem + "_")
+    return path
+
+
+def linked(source: Path, target: Path) -> None:
+    """The same file in another place: linked where the disk can, else copied. Neither is written to afterwards."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,4 +1,4 @@
-"""Which pictures are meant: files, folders and globs, as a person gives them."""
+"""Which pictures and videos are meant: files, folders and globs, as a person gives them."""
 
 from __future__ import annotations
 
@@ -10,22 +10,11 @@ from pathlib import Path
 from models.runtime.faults import Fault, short
 from models.runtime.images import SUFFIXES
 from tasks.data.formats.names import readable
-
-TOLD = 5  # of what was given and means no picture, in a Fault
-
-
-def find(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
-    """As `expand`. Raises Fault when there is not one picture."""
-    pictures, rejected = expand(given)
-    if not pictures:
-        said = [f"{row['path']}: {row['reason']}" for row in rejected[:TOLD]]
-        more = [f"and {len(rejected) - TOLD} more"] if len(rejected) > TOLD else []
-        raise Fault(f"there is no picture to predict on. {'; '.join(said + more)}")
-    return pictures, rejected
+from tasks.data.video import SUFFIXES as VIDEOS
 
 
 def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
-    """The pictures that files, folders and globs mean, each once, and rows on what is none of these."""
+    """The pictures and videos that files, folders and globs mean, each once, and rows on what is none of these."""
     found: dict[Path, None] = {}
     rejected = []
     for entry in given:
@@ -49,9 +38,9 @@ def _meant(entry: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and p.is_file())
         if not inside:
-            raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))})")
+            raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))}), and no video")
         return inside
     if path.exists():  # to open a pipe would be to wait for who writes into it
         raise Fault("a pipe, a socket or a device, and no file")

@@ -1,263 +1,255 @@
-"""The verb predict: pictures in, JSON Lines and Parquet out, a shard at a time."""
+"""The verbs of every prediction: a part of the inputs answered for, and the parts joined.
+
+A single model is a workflow of one node, a video is pictures in order: all come through here.
+"""
 
 from __future__ import annotations
 
-import csv
-import errno
+import hashlib
 import json
-import os
 import shutil
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from datetime import datetime
-from itertools import count
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from prefect import task
 from prefect.cache_policies import NO_CACHE
+from prefect.states import State
 from pydantic import BaseModel, ConfigDict
 
-from models.runtime.card import Card
-from models.runtime.faults import Fault, short
-from models.runtime.kinds import KINDS
-from models.runtime.predictions import Answer, Clusters, Concepts, Embeddings, Regions
-from tasks.answers import answers, at_least, predictor
-from tasks.files import alone_at
+from models.runtime.faults import Fault
+from models.runtime.workflows.running import Workflow
+from tasks.acts import Acts, check_allowed, finish
+from tasks.answers import in_our_words
+from tasks.drawn import Drawn, drawn_node
+from tasks.files import as_csv, free, linked, write
+from tasks.inputs import Inputs, Part, Seen, batches, seen
+from tasks.lines import columns, counted, line, write_table
+from tasks.output import PARTS, writing
 from tasks.page import log, show
-from tasks.registry import Version
-from tasks.workspace import root
+from tasks.workflows import Job, reader, ready
 
-SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
-PARTS = ".sightline-parts"  # a name that nobody else has: what lies in it is taken away
-LOCK = "lock"
-RESULTS = ("predictions.parquet", "rejected.csv", "drawn")  # beside predictions.jsonl, which comes last
-ROOM = 1_000_000  # bytes that are free where answers are written, or it is not begun
 PICTURED = 4  # drawn pictures on the run's page
+REJECTED = 10  # rejected inputs on it
+
+
+def begun(job: Job, inputs: Inputs, draw: bool) -> str:
+    """What a run is known by, so that the same one goes on where it was cut off; its models are loaded.
+
+    Raises Fault where what is asked for cannot be done, before anything is.
+    """
+    workflow = ready(job)
+    if draw:
+        drawn_node(workflow, job)
+    check_allowed(workflow, inputs.allow)
+    asked = json.dumps([job.digest, inputs.model_dump(mode="json"), draw])
+    return hashlib.sha256(asked.encode()).hexdigest()[:32]
 
 
 class Shard(BaseModel):
-    """A part of a prediction: its file of JSON Lines, how often each concept was found, what could not be read."""
+    """A part of a prediction: where it lies, how much it answered, what each node found, what could not be read.
+
+    digest: of the part's inputs.  found: by node, how often each concept.
+    """
 
     model_config = ConfigDict(frozen=True)
 
-    file: str
+    at: int
+    digest: str
     images: int
-    found: dict[str, int] = {}
+    found: dict[str, dict[str, int]] = {}
     rejected: list[dict[str, str]] = []
+    video: bool = False
 
 
-def shards(pictures: list[Path]) -> Iterator[tuple[int, list[Path]]]:
-    """(position of the first, pictures), SHARD at a time."""
-    for at in range(0, len(pictures), SHARD):
-        yield at, pictures[at : at + SHARD]
+def _transient(task: Any, run: Any, state: State) -> bool:
+    """Whether to try again: not what a person has to mend."""
+    return not isinstance(state.result(raise_on_failure=False), Fault)
 
 
-@contextmanager
-def output_folder(version: Version, given: str) -> Iterator[Path]:
-    """The folder asked for, or a new one under `predictions/`: this prediction's alone until it is done.
+@task(
+    cache_policy=NO_CACHE,
+    task_run_name="predict {part.at}",
+    retries=2,
+    retry_delay_seconds=[1, 10],
+    retry_condition_fn=_transient,
+)
+def predict_shard(job: Job, part: Part, given: Inputs, folder: Path, draw: bool) -> Shard:
+    """Answer for some pictures or one video; what cannot be read is reported and the rest goes on.
 
-    Raises Fault when it holds predictions already, when another one is writing there, and when nothing can be.
+    One that was answered before, in a run of the same that was cut off, stands.
+    Raises Fault where nothing of the answers can be drawn and that was asked for.
     """
-    stamp = f"{version.name}-{version.number}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = Path(given) if given else root() / "predictions" / stamp
-    with ExitStack() as held:
-        with _writing(folder):
-            folder = folder if given else _new_folder(folder.parent, stamp)
-            _check_free(folder)
-            folder.mkdir(parents=True, exist_ok=True)
-            held.enter_context(alone_at(folder / PARTS / LOCK, lambda: _busy(folder)))
-            _check_free(folder)  # the one before may just have become done
-            for left in (*folder.glob(f"{PARTS}/*.jsonl"), *_results(folder)):  # an interrupted prediction's
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
-            if shutil.disk_usage(folder).free < ROOM:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        yield folder
+    place = folder / PARTS / f"{part.at:06d}"
+    with writing(folder):
+        done = _stands(place, part)
+        if done is not None:
+            log(f"{done.images} pictures were answered before")
+            return done
+        for left in folder.glob(f"{PARTS}/{part.at:06d}*"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        place.mkdir()
+    with in_our_words(job.name):
+        workflow = ready(job)
+    rejected: list[dict[str, str]] = []
+    with writing(folder), place.with_suffix(".jsonl").open("w", encoding="utf-8") as file:
+        found: dict[str, Counter[str]] = {step.node.id: Counter() for step in workflow.plan.steps}
+        count = 0
+        with Drawn(place, drawn_node(workflow, job) if draw else "", part) as drawn, Acts(place, workflow) as acts:
+            for picture, answers in _answered(job, workflow, part, given, rejected):
+                file.write(json.dumps(line(job, workflow, picture.where(), answers), ensure_ascii=False) + "\n")
+                _add(found, workflow, answers)
+                drawn.add(picture, answers)
+                acts.add(picture, answers)
+                count += 1
+    shard = Shard(at=part.at, digest=part.digest, images=count, found=found, rejected=rejected, video=part.video)
+    with writing(folder):
+        write(place.with_suffix(".json"), shard.model_dump_json())
+    what = "frames" if part.video else "pictures"
+    log(f"{count} {what} answered, {len(rejected)} could not be read")
+    return shard
 
 
-def _check_free(folder: Path) -> None:
-    if (folder / "predictions.jsonl").exists():
-        raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
-    taken = [path.name for path in _results(folder)]
-    if taken and not (folder / PARTS).exists():  # beside parts they are an interrupted prediction's, as the parts are
-        raise Fault(f"{folder}: holds {', '.join(taken)} already. Name another folder, or move it away.")
-
-
-def _results(folder: Path) -> list[Path]:
-    return [folder / name for name in RESULTS if (folder / name).exists()]
-
-
-def _busy(folder: Path) -> None:
-    raise Fault(f"{folder}: another prediction is writing there. Name another folder, or wait until it is done.")
-
-
-@contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    """What the system says against writing there, as a Fault."""
+def _stands(place: Path, part: Part) -> Shard | None:
+    """The shard as an earlier run left it, if that was whole and its inputs are the same."""
     try:
-        yield
-    except OSError as error:
-        why = error.strerror or error
-        raise Fault(f"{short(str(folder))}: answers cannot be written there ({why}). Name another --output.") from None
+        shard = Shard.model_validate_json(place.with_suffix(".json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return shard if shard.digest == part.digest else None
 
 
-def _new_folder(place: Path, name: str) -> Path:
-    place.mkdir(parents=True, exist_ok=True)
-    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
-    while True:
-        folder = place / next(names)
-        with suppress(FileExistsError):  # another prediction of this second
-            folder.mkdir()
-            return folder
+def _add(found: dict[str, Counter[str]], workflow: Workflow, answers: dict[str, Any]) -> None:
+    """Add up what a picture shows; of what a node counts from frame to frame the last stands."""
+    for step in workflow.plan.steps:
+        counts = counted(step, workflow, answers[step.node.id])
+        totals = step.operator is not None and step.operator.in_order and step.gives == "count"
+        found[step.node.id] = counts if totals else found[step.node.id] + counts
 
 
-@task(cache_policy=NO_CACHE, task_run_name="predict {at}")
-def predict_shard(
-    version: Version, pictures: list[Path], threshold: float | None, folder: Path, at: int, draw: bool
-) -> Shard:
-    """Answer for some pictures; one that cannot be read is reported and the rest goes on.
+def _answered(
+    job: Job, workflow: Workflow, part: Part, given: Inputs, rejected: list[dict[str, str]]
+) -> Iterator[tuple[Seen, dict[str, Any]]]:
+    """Each picture with every node's answer, in order, under a progress bar where somebody watches."""
+    from rich.console import Console
+    from rich.progress import track
 
-    threshold: least score of what is answered; None: a detector's own, and every concept of a classifier.
-    Raises Fault where an embedder's answers are to be drawn.
-    """
-    ready = predictor(version)
-    least = KINDS[ready.card.type].least(ready.card, threshold)
-    if draw and KINDS[ready.card.type].answer is Embeddings:
-        raise Fault(f"{version} answers with vectors, of which nothing can be drawn. Leave out --draw.")
-    rejected: list[dict[str, str]] = []
-    part = folder / PARTS / f"{at:06d}.jsonl"
-    part.parent.mkdir(parents=True, exist_ok=True)
-    found: Counter[str] = Counter()
-    with _writing(folder), part.open("w", encoding="utf-8") as file:
-        for path, image, answer in answers(version, pictures, "predicting", rejected):
-            kept = at_least(answer, least)
-            file.write(json.dumps(_line(version, path, image, kept, least), ensure_ascii=False) + "\n")
-            found.update(COUNTED[type(kept)](kept, ready.card, threshold))
-            if draw:
-                _draw(path, image, kept, folder / "drawn")
-    count = len(pictures) - len(rejected)
-    log(f"{count} pictures answered, {len(rejected)} could not be read")
-    return Shard(file=str(part), images=count, found=found, rejected=rejected)
+    answer = workflow.started()
+    pictures = seen(part, given, reader(workflow), rejected)
+    shown = track(
+        batches(pictures), "predicting", console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()
+    )
+    for batch in shown:
+        times = [picture.time_ms for picture in batch] if part.video else ()
+        with in_our_words(job.name):
+            answers = answer([picture.image for picture in batch], times)
+        yield from zip(batch, answers, strict=True)
 
 
-def _regions(answer: Regions, card: Card, threshold: float | None) -> list[str]:
-    """The concept of each box."""
-    return [answer.concepts[label] for label in answer.labels]
-
-
-def _concepts(answer: Concepts, card: Card, threshold: float | None) -> list[str]:
-    """The best concept, or each that is sure enough."""
-    least = threshold if threshold is not None else 0.0 if card.exclusive else card.threshold
-    sure = [row["concept"] for row in answer.rows() if row["score"] >= least]
-    return sure[:1] if card.exclusive else sure
-
-
-# What is found in a picture, by its name among the card's concepts.
-COUNTED: dict[type[Answer], Callable[[Any, Card, float | None], list[str]]] = {
-    Regions: _regions,
-    Concepts: _concepts,
-    Embeddings: lambda answer, card, threshold: [],
-    Clusters: lambda answer, card, threshold: [card.concepts[answer.cluster]],
-}
-
-
-def _line(version: Version, path: Path, image: Image.Image, answer: Answer, least: float) -> dict[str, Any]:
-    return {
-        "image": str(path),
-        "width": image.width,
-        "height": image.height,
-        "model": str(version),
-        "dataset_version": version.dataset_version,
-        **answer.line(least),
-    }
-
-
-def _draw(path: Path, image: Image.Image, answer: Any, folder: Path) -> None:
-    from tasks.drawing import draw
-
-    parts = [part for part in path.parts if part not in ("/", "..", ".")]
-    target = folder / Path(*parts[-3:]).with_suffix(".jpg")
-    while target.exists():
-        target = target.with_stem(target.stem + "_")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draw(image, answer).save(target, quality=90)
+def standing(states: Iterable[State[Shard]]) -> list[Shard]:
+    """The shards, all of them. Raises Fault, as soon as one of them does and at the end where any other failed."""
+    shards, failed = [], []
+    for state in states:
+        result = state.result(raise_on_failure=False)
+        if isinstance(result, Fault):
+            raise result
+        if isinstance(result, Shard):
+            shards.append(result)
+        else:
+            failed.append(str(result))
+    if failed:
+        count = len(failed) + len(shards)
+        raise Fault(
+            f"{len(failed)} of {count} parts failed, the first with: {failed[0]}. The other parts stand: "
+            "the same command again does these alone."
+        )
+    return shards
 
 
 @task(cache_policy=NO_CACHE, task_run_name="gather")
-def gather(version: Version, shards: list[Shard], rejected: list[dict[str, str]], folder: Path) -> dict[str, Any]:
-    """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, and `rejected.csv`."""
-    rows = rejected + [row for shard in shards for row in shard.rejected]
-    with _writing(folder):
-        _join(shards, rows, folder, KINDS[version.type or predictor(version).card.type].answer)
+def gather(job: Job, shards: Sequence[Shard], rejected: Sequence[dict[str, str]], folder: Path) -> dict[str, Any]:
+    """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, `rejected.csv`, `drawn/`."""
+    workflow = ready(job)
+    rows = [*rejected, *(row for shard in shards for row in shard.rejected)]
+    with writing(folder):
+        acted = _join(job, workflow, shards, rows, folder)
     images = sum(shard.images for shard in shards)
-    found = sum((Counter(shard.found) for shard in shards), Counter())
-    told = f"{version} answered for **{images}** pictures, {len(rows)} could not be read: `{folder}`"
-    show(told, "predictions", str(version), sorted((folder / "drawn").rglob("*.jpg"))[:PICTURED])
+    found = _found(job, workflow, shards)
+    show(_page(job, workflow, images, found, rows, folder), "predictions", job.name, _pictured(folder))
     return {
-        "model": str(version),
-        "dataset_version": version.dataset_version,
+        "model" if job.single else "workflow": job.name,
+        **({"dataset_version": job.dataset_version} if job.single else {}),
         "images": images,
-        "found": {concept: found[concept] for concept in _countable(predictor(version).card)},
+        "found": next(iter(found.values()), {}) if job.single else found,
         "rejected": rows,
         "output": str(folder),
+        **({"acts": acted} if acted else {}),
     }
 
 
-def _countable(card: Card) -> tuple[str, ...]:
-    """What can be found: of an embedder nothing, whose answer is the same for every picture."""
-    return () if KINDS[card.type].answer is Embeddings else card.concepts
+def _pictured(folder: Path) -> list[Path]:
+    return sorted((folder / "drawn").rglob("*.jpg"))[:PICTURED]
 
 
-def _join(shards: list[Shard], rejected: list[dict[str, str]], folder: Path, answer: type[Answer]) -> None:
+def _found(job: Job, workflow: Workflow, shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
+    """By node, how often each concept it can answer was found; an embedder finds nothing to count."""
+    found: dict[str, dict[str, int]] = {}
+    for step in workflow.plan.steps:
+        counts = sum((Counter(shard.found.get(step.node.id, {})) for shard in shards), Counter[str]())
+        if step.gives in ("regions", "frames", "concepts", "clusters"):
+            found[step.node.id] = {concept: counts[concept] for concept in step.concepts}
+        elif step.gives in ("count", "text"):
+            found[step.node.id] = dict(counts)
+    return found
+
+
+def _page(
+    job: Job,
+    workflow: Workflow,
+    images: int,
+    found: dict[str, dict[str, int]],
+    rejected: Sequence[dict[str, str]],
+    folder: Path,
+) -> str:
+    """The run's page: counts, what each node found, what was left out."""
+    told = [f"{job.name} answered for **{images}** pictures, {len(rejected)} could not be read: `{folder}`"]
+    rows = [
+        f"| {node} | {', '.join(f'{count} {concept}' for concept, count in counts.items() if count) or 'nothing'} |"
+        for node, counts in found.items()
+    ]
+    if rows and not job.single:
+        told += ["", "| node | found |", "| :--- | :--- |", *rows]
+    if rejected:
+        told += ["", "Left out:", ""]
+        told += [f"- `{row['path']}`: {row['reason']}" for row in rejected[:REJECTED]]
+        told += [f"- and {len(rejected) - REJECTED} more in `rejected.csv`"] if len(rejected) > REJECTED else []
+    return "\n".join(told)
+
+
+def _join(
+    job: Job, workflow: Workflow, shards: Sequence[Shard], rejected: list[dict[str, str]], folder: Path
+) -> dict[str, Any]:
     whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
     with whole.open("w", encoding="utf-8") as file:
         for shard in shards:
-            with Path(shard.file).open(encoding="utf-8") as part:
-                file.writelines(part)
-    _parquet(whole, folder / "predictions.parquet", answer)
+            with (folder / PARTS / f"{shard.at:06d}.jsonl").open(encoding="utf-8") as part:
+                shutil.copyfileobj(part, file)
+    write_table(whole, folder / "predictions.parquet", columns(job, workflow, any(shard.video for shard in shards)))
     if rejected:
-        with (folder / "rejected.csv").open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, ["path", "reason"])
-            writer.writeheader()
-            writer.writerows(rejected)
+        write(folder / "rejected.csv", as_csv(rejected))
+    places = [folder / PARTS / f"{shard.at:06d}" for shard in shards]
+    _gather_drawn(places, folder / "drawn")
+    acted = finish(workflow, job, places, folder)
     whole.replace(folder / "predictions.jsonl")
     shutil.rmtree(folder / PARTS)  # last: until here it says that the rest is this prediction's
+    return acted
 
 
-def _parquet(lines: Path, target: Path, answer: type[Answer]) -> None:
-    """A row a region or concept, or a picture, batch by batch: memory does not grow with the number of pictures."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    kinds = {
-        "string": pa.string(),
-        "long": pa.int64(),
-        "double": pa.float64(),
-        "array of float": pa.list_(pa.float32()),
-    }
-    columns = dict.fromkeys(SHARED, "string") | answer.columns
-    schema = pa.schema([(name, kinds[kind]) for name, kind in columns.items()])
-    with lines.open(encoding="utf-8") as file, pq.ParquetWriter(target, schema) as writer:
-        rows: list[dict[str, Any]] = []
-        for line in file:
-            rows += _flat(json.loads(line), answer)
-            if len(rows) > ROWS[answer]:
-                writer.write_table(pa.Table.from_pylist(rows, schema))
-                rows = []
-        writer.write_table(pa.Table.from_pylist(rows, schema))
-
-
-SHARED = ("image", "model", "dataset_version")
-ROWS = {Concepts: 50_000, Regions: 50_000, Clusters: 50_000, Embeddings: 1000}  # held at once; a vector is a long one
-
-
-def _flat(line: dict[str, Any], answer: type[Answer]) -> list[dict[str, Any]]:
-    """The rows of a picture: its regions or concepts, or the line itself."""
-    shared = {name: line[name] for name in SHARED}
-    rows = []
-    for row in line.get(answer.name, [line]):
-        box = dict(zip(("x0", "y0", "x1", "y1"), row.get("box", ()), strict=False))
-        rows.append(shared | {name: row[name] for name in answer.columns if name in row} | box)
-    return rows
+def _gather_drawn(places: Sequence[Path], target: Path) -> None:
+    """Every part's drawn pictures in one folder; those of one name beside each other."""
+    for place in places:
+        drawn = place / "drawn"
+        for path in sorted(path for path in drawn.rglob("*") if path.is_file()):
+            linked(path, free(target / path.relative_to(drawn)))

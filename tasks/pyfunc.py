@@ -16,6 +16,8 @@ import pandas
 from mlflow.pyfunc import PythonModel
 
 EVERY = {"card.json", "trained_on.txt", "weights.safetensors"}  # and the runtime's
+GRAPH = "workflow.json"  # what a workflow has in the place of card and weights,
+PARTS = "parts"  # beside the files of each of its models, a folder each
 SUMS = "SHA256SUMS"  # the digest of every other file of a version; `sha256sum -c SHA256SUMS` there says the same
 
 
@@ -24,8 +26,11 @@ class Fault(Exception):
 
 
 def load(folder: Path, device: str = "") -> Any:
-    """The predictor of the version in a folder: its files checked, and then its own code."""
+    """The predictor, or the workflow, of the version in a folder: its files checked, and then its own code."""
     check(folder)
+    if (folder / GRAPH).exists():
+        workflow = runtime(folder / "runtime", "workflows.running").Workflow
+        return workflow.load(folder / GRAPH, lambda part: load(folder / PARTS / part, device))
     return runtime(folder / "runtime").Predictor.load(folder, device)
 
 
@@ -39,7 +44,8 @@ def check(folder: Path, only: str = "") -> None:
         return
     lines = listed.read_text(encoding="utf-8", errors="replace").splitlines()
     sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    if not EVERY | ({only} - {""}) <= sums.keys():
+    every = {GRAPH, "trained_on.txt"} if GRAPH in sums else EVERY
+    if not every | ({only} - {""}) <= sums.keys():
         raise Fault(f"{listed}: damaged: it does not name every file")
     for name, digest in sums.items():
         if only not in ("", name):
@@ -53,8 +59,8 @@ def check(folder: Path, only: str = "") -> None:
             raise Fault(f"{folder / name}: damaged: its sha256 is {found[:8]}…, registered was {digest[:8]}…")
 
 
-def runtime(folder: Path) -> Any:
-    """The package `folder`, imported as `sightline_runtime_<digest of its files>`, once a process."""
+def runtime(folder: Path, room: str = "predictor") -> Any:
+    """A room of the package `folder`, imported as `sightline_runtime_<digest of its files>`, once a process."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -66,11 +72,13 @@ def runtime(folder: Path) -> Any:
         package = importlib.util.module_from_spec(spec)
         sys.modules[name] = package
         spec.loader.exec_module(package)
-    return importlib.import_module(f"{name}.predictor")
+    return importlib.import_module(f"{name}.{room}")
 
 
 class Sightline(PythonModel):
-    """Answers with a row for each region (detector), image and concept (classifier) or image (embedder, clusterer)."""
+    """Answers with a row for each region (detector), image and concept (classifier) or image (embedder, clusterer,
+    workflow).
+    """
 
     def load_context(self, context: Any) -> None:
         self.predictor = load(Path(context.artifacts["version"]))
@@ -85,8 +93,12 @@ class Sightline(PythonModel):
         params: `threshold`, the least score of an answered row, in [0, 1]; below 0 the model's own.
         Answers a table with columns image (row of the input), and concept, score; for a detector also x0, y0,
         x1, y1 in pixels of the image as given; for an embedder embedding alone, a list of numbers; for a clusterer
-        cluster, score and distance.
+        cluster, score and distance. A workflow's has a column for each node, with its answer as an object, a picture
+        in it as PNG in base64; what follows things from frame to frame takes the pictures for frames, so many a
+        second as the parameter `fps` says.
         """
+        if not hasattr(self.predictor, "kind"):
+            return pandas.DataFrame(self.predictor.table(_pictures(model_input), (params or {}).get("fps")))
         kind = self.predictor.kind
         answers = self.predictor.predict(_pictures(model_input))
         least = kind.least(self.predictor.card, (params or {}).get("threshold"))

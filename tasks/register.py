@@ -146,6 +146,11 @@ def write_version(predictor: Predictor, folder: Path, seen: frozenset[str]) -> P
     seen: digests of the images that its weights were learned from or picked by, also before this training.
     """
     predictor.save(folder)
+    return sealed(folder, seen)
+
+
+def sealed(folder: Path, seen: frozenset[str]) -> Path:
+    """A version's own files completed: with the runtime, the digests of what was learned from, and their own."""
     shutil.copytree(RUNTIME, folder / "runtime", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "trained_on.txt").write_text("\n".join(sorted(seen)) + "\n", encoding="utf-8")
     files = sorted(path for path in folder.rglob("*") if path.is_file())

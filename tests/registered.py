@@ -14,11 +14,15 @@ from torch import nn
 from models.parameters import parameters
 from models.runtime import networks
 from tasks.data.store import heading
+from tasks.inputs import Inputs, parts
+from tasks.output import PARTS
 from tasks.plan import PinnedDataset, TrainingPlan
+from tasks.predict import begun, gather, predict_shard
 from tasks.register import register
 from tasks.registry import Version
 from tasks.tracking import start_run
 from tasks.train import Checkpoint, plan_training, train, work_folder
+from tasks.workflows import Job, single
 from tests.drawn import shapes
 
 SPLITS = ("train",) * 8 + ("val",) * 4 + ("test",) * 4
@@ -70,6 +74,22 @@ def checkpoint(plan: TrainingPlan, change: Callable[[nn.Module], object] | None 
     weights = work_folder(plan) / "best.safetensors"
     save_file(network.state_dict(), weights)
     return Checkpoint(weights=str(weights), run=run, monitored="val_accuracy", best=0.5, epochs=1, seconds=1.0)
+
+
+def predicted(
+    version: Version, paths: Sequence[object], folder: Path, threshold: float | None = None, draw: bool = False
+) -> dict:
+    """A prediction's steps, into a folder that is its own, without a Prefect server."""
+    return answered(single(version, threshold), paths, folder, draw)
+
+
+def answered(job: Job, paths: Sequence[object], folder: Path, draw: bool = False, **more: object) -> dict:
+    """The steps of any job, a workflow's as well."""
+    inputs = Inputs(paths=tuple(map(str, paths)), **more)
+    begun(job, inputs, draw)
+    (folder / PARTS).mkdir(parents=True, exist_ok=True)
+    found, rejected = parts(inputs)
+    return gather.fn(job, [predict_shard.fn(job, part, inputs, folder, draw) for part in found], rejected, folder)
 
 
 def always(label: int) -> Callable[[nn.Module], None]:

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from flows.cli import app as product
-from flows.cli import dataset, model, path, run, template, training
+from flows.cli import dataset, index, model, path, run, template, training, workflow
 from flows.cli.output import aside, fail
 from flows.quiet import in_words
 from tasks.workspace import settle
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for commands in (path, training, template, product, dataset, model, run):
+for commands in (path, training, template, product, dataset, model, workflow, index, run):
     commands.add_to(app)
 
 

@@ -9,6 +9,7 @@ from typer import Argument, Option
 
 from flows.cli.given import a_share, a_split
 from flows.cli.output import MODEL, Json, answer, bold, loading, number, run, table
+from flows.cli.predicted import inputs_of, story
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 SPLIT = "train, val or test, or several with + between."
@@ -17,7 +18,8 @@ SPLITS_HELP = f"{SPLIT[:-1]}; may be given again; default: test."
 OVERLAP = "From which overlap (IoU) on a region hits a box, above 0 and at most 1."
 IMPROVED = "By how much a new version must be better; default: as the app's gate says."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
-LISTED = 20  # concepts in a prediction's line; --json holds all
+OF_DATASET = "Of a dataset: train, val or test; default: all."
+HOSTS = "A host that addresses may name; may be given again. Default: nothing is fetched."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -167,31 +169,29 @@ def compare(
 
 def predict(
     model: Annotated[str, Argument(help=MODEL)],
-    paths: Annotated[list[str], Argument(help="Files, folders or globs.")],
+    paths: Annotated[list[str] | None, Argument(help="Files, folders, globs, videos or http(s) addresses.")] = None,
     threshold: Annotated[float | None, Option(min=0, max=1, help=ANSWERED)] = None,
     output: Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")] = "",
-    draw: Annotated[bool, Option("--draw", help="Also save every picture with its answer drawn on it.")] = False,
+    draw: Annotated[
+        bool, Option("--draw", help="Also save every picture or video with its answer drawn on it.")
+    ] = False,
+    list: Annotated[str, Option(help="A file with a path or address a line.")] = "",
+    dataset: Annotated[str, Option(help="The pictures of a dataset instead.")] = "",
+    split: Annotated[str | None, Option(parser=a_split, metavar="SPLIT", help=OF_DATASET)] = None,
+    allow_host: Annotated[list[str] | None, Option(help=HOSTS)] = None,
+    fps: Annotated[float | None, Option(help="Of a video at most so many frames a second; default: all.")] = None,
+    every: Annotated[int, Option(min=1, help="Of a video each N-th frame.")] = 1,
     json: Json = False,
 ) -> None:
-    """Answer for new pictures: JSON Lines, Parquet and, with --draw, pictures."""
+    """Answer for new pictures and videos: JSON Lines, Parquet and, with --draw, pictures and videos."""
+    given = inputs_of(paths, list, dataset, split or "", allow_host, fps, every)
     loading()
     from flows.predict import predict as flow
 
-    done = run(flow, model, paths, threshold, output, draw)
-    rejected = [f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"]]
-    first = f"{done['model']} answered for {done['images']} pictures: {done['output']}"
-    found = [f"  found: {most(done['found'])}"] if done["found"] else []  # an embedder finds nothing to count
-    human = "\n".join([first, *found, *rejected])
-    answer(done, json, human)
+    done = run(flow, model, [], threshold, output, draw, given)
+    answer(done, json, story(done))
     if not done["images"]:
         raise typer.Exit(1)
-
-
-def most(found: dict[str, int]) -> str:
-    """How often each concept was found, the most frequent first."""
-    ranked = sorted(((count, name) for name, count in found.items() if count), key=lambda entry: -entry[0])
-    more = f", and {len(ranked) - LISTED} concepts more" if len(ranked) > LISTED else ""
-    return ", ".join(f"{count} {name}" for count, name in ranked[:LISTED]) + more or "nothing"
 
 
 def pipeline(

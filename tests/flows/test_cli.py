@@ -16,7 +16,8 @@ import typer
 import yaml
 
 from flows.cli import app, main, training
-from flows.cli.path import most, share
+from flows.cli.path import share
+from flows.cli.predicted import most
 from models.catalog import TEMPLATES, TYPES, names
 from models.parameters import parameters
 from models.runtime.faults import Fault
@@ -65,10 +66,13 @@ def leaves(group: Any, above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 COMMANDS = leaves(typer.main.get_command(app))
 
 
+NOUNS = {"app", "dataset", "template", "type", "model", "run", "workflow", "index"}
+
+
 def test_every_command_is_there():
     verbs = "compare demo down evaluate ingest pipeline predict train up"
     assert " ".join(sorted(words[0] for words in COMMANDS if len(words) == 1)) == verbs
-    assert {words[0] for words in COMMANDS if len(words) > 1} == {"app", "dataset", "template", "type", "model", "run"}
+    assert {words[0] for words in COMMANDS if len(words) > 1} == NOUNS
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -103,6 +107,7 @@ finally:
     [
         (["nosuch"], "No such command 'nosuch'"),
         (["predict"], "Missing argument"),
+        (["predict", "a"], "name pictures, or --list FILE, or --dataset NAME"),
         (["evaluate", "a", "--threshold", "2"], "'--threshold': Input should be less than or equal to 1"),
         (["evaluate", "a", "--split", "val+tset"], "there is no split 'tset'. Known: test, train, val. Did you mean"),
         (["compare", "a", "b", "--split", ""], "there is no split ''"),
@@ -472,7 +477,7 @@ def test_outside_this_process_standard_output_is_one_json_object(version, photos
 def test_the_line_for_people_names_the_most_frequent_first():
     assert most({"hail": 2, "wind": 0, "moss": 7}) == "7 moss, 2 hail"
     assert most({"hail": 0}) == "nothing"
-    assert most({str(number): 1 for number in range(23)}).endswith(", 1 19, and 3 concepts more")
+    assert most({str(number): 1 for number in range(23)}).endswith(", 1 19, and 3 more")
 
 
 def test_a_name_that_is_not_utf8_can_be_printed(tmp_path):

@@ -114,7 +114,7 @@ def test_everything_is_deployed_and_an_apps_night_is_scheduled(project, servers)
     found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
     training = {f"train-{type}" for type in TYPES}
     nights = {"pipeline-listings", "pipeline-roofs", "pipeline-shades"}
-    assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict", "demo"}
+    assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict", "workflow", "demo"}
     schedule = found["pipeline-shades"]["schedules"][0]["schedule"]
     assert (schedule["cron"], schedule["timezone"]) == ("15 4 * * *", "UTC")
     assert found["pipeline-shades"]["tags"] == ["shades"]

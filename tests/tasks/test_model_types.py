@@ -19,11 +19,10 @@ from tasks.app import Gate
 from tasks.artifacts import artifacts, card, trained_on
 from tasks.compare import compare
 from tasks.evaluate import evaluate
-from tasks.predict import gather, output_folder, predict_shard
 from tasks.promote import promote
 from tasks.registry import resolve
 from tasks.train import plan_training
-from tests.registered import learned, pinned, planned, planned_on, registered
+from tests.registered import learned, pinned, planned, planned_on, predicted, registered
 
 SPLITS = ("train",) * 12 + ("val",) * 6 + ("test",) * 6
 TYPES = ("embedder", "linear", "knn", "kmeans")
@@ -126,9 +125,7 @@ def test_mlflow_answers_each_as_the_predictor_does(ready):
 def test_each_answers_for_new_pictures_in_lines_and_in_a_table(ready, name, key, tmp_path):
     version, opened = getattr(ready, name), ready.shapes.open()
     pictures = [opened.path(entry) for entry in opened.annotations[:4]]
-    with output_folder(version, str(tmp_path / "out")) as folder:
-        shard = predict_shard.fn(version, pictures, None, folder, 0, name == "kmeans")
-        told = gather.fn(version, [shard], [], folder)
+    told = predicted(version, pictures, tmp_path / "out", draw=name == "kmeans")
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert [line["image"] for line in lines] == list(map(str, pictures))
     assert all(key in line for line in lines)
@@ -144,8 +141,9 @@ def test_each_answers_for_new_pictures_in_lines_and_in_a_table(ready, name, key,
 
 def test_vectors_are_not_drawn(ready, tmp_path):
     opened = ready.shapes.open()
-    with output_folder(ready.embedder, str(tmp_path / "out")) as folder, pytest.raises(Fault, match="Leave out --draw"):
-        predict_shard.fn(ready.embedder, [opened.path(opened.annotations[0])], None, folder, 0, True)
+    with pytest.raises(Fault, match="Leave out --draw"):
+        predicted(ready.embedder, [opened.path(opened.annotations[0])], tmp_path / "out", draw=True)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", TYPES)

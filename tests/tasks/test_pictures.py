@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from models.runtime.faults import Fault
-from tasks.pictures import expand, find
+from tasks.inputs import Inputs, parts
+from tasks.pictures import expand
 
 
 def picture(path: Path, shade: int = 0) -> Path:
@@ -51,7 +52,7 @@ def test_what_is_not_there_is_listed(tmp_path):
 
 def test_no_picture_at_all_is_a_fault(tmp_path):
     with pytest.raises(Fault, match=r"there is no picture to predict on\. .*gone: no such file or folder"):
-        find([str(tmp_path / "gone")])
+        parts(Inputs(paths=(str(tmp_path / "gone"),)))
 
 
 def test_an_empty_path_is_not_the_whole_folder(monkeypatch, tmp_path):
@@ -88,4 +89,4 @@ def test_what_is_no_file_is_never_opened(tmp_path):
 
 def test_not_all_that_means_nothing_is_told(tmp_path):
     with pytest.raises(Fault, match=r"4: no such file.*; and 95 more$"):
-        find([str(tmp_path / f"{number}") for number in range(100)])
+        parts(Inputs(paths=tuple(str(tmp_path / f"{number}") for number in range(100))))

@@ -13,13 +13,12 @@ import pytest
 from PIL import Image
 
 from models.runtime.card import Card
-from models.runtime.faults import Fault
 from models.runtime.predictions import Concepts
-from tasks import predict as verb
+from tasks import inputs
 from tasks.answers import predictor
-from tasks.pictures import find
-from tasks.predict import PARTS, gather, output_folder, predict_shard, shards
-from tests.registered import lively, pinned, planned, registered
+from tasks.lines import sure_of
+from tasks.output import PARTS
+from tests.registered import lively, pinned, planned, predicted, registered
 
 
 @pytest.fixture(scope="module")
@@ -33,19 +32,6 @@ def ready(tmp_path_factory):
     return SimpleNamespace(classifier=classifier, detector=detector, pictures=Path(shapes.folder) / "images")
 
 
-def predict(version, paths, folder: Path, threshold=None, draw: bool = False):
-    """The flow's steps, without a Prefect server."""
-    pictures, rejected = find([str(path) for path in paths])
-    done = [predict_shard.fn(version, part, threshold, folder, at, draw) for at, part in shards(pictures)]
-    return gather.fn(version, done, rejected, folder)
-
-
-def claimed(ready, given: Path | str = "") -> Path:
-    """The folder of a prediction that begins, and ends before its first picture."""
-    with output_folder(ready.classifier, str(given)) as folder:
-        return folder
-
-
 def lines(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
@@ -57,7 +43,7 @@ def picture(path: Path, shade: int = 0) -> Path:
 
 
 def test_a_classifiers_answers_are_the_predictors(ready, tmp_path):
-    done = predict(ready.classifier, [ready.pictures], tmp_path)
+    done = predicted(ready.classifier, [ready.pictures], tmp_path)
     paths = sorted(ready.pictures.iterdir())
     expected = [answer.rows() for answer in predictor(ready.classifier).predict(paths)]
     rows = lines(tmp_path)
@@ -78,7 +64,7 @@ def test_a_classifiers_answers_are_the_predictors(ready, tmp_path):
 
 
 def test_a_detectors_answers_are_those_above_its_threshold(ready, tmp_path):
-    predict(ready.detector, [ready.pictures], tmp_path)
+    predicted(ready.detector, [ready.pictures], tmp_path)
     one = predictor(ready.detector)
     answers = one.predict(sorted(ready.pictures.iterdir()))
     assert [row["regions"] for row in lines(tmp_path)] == [a[a.scores >= one.card.threshold].rows() for a in answers]
@@ -86,20 +72,20 @@ def test_a_detectors_answers_are_those_above_its_threshold(ready, tmp_path):
 
 @pytest.mark.parametrize(("threshold", "kept"), [(0.0, 100), (1.0, 0)])
 def test_another_threshold_keeps_more_or_fewer_regions(ready, tmp_path, threshold, kept):
-    predict(ready.detector, [ready.pictures], tmp_path, threshold)
+    predicted(ready.detector, [ready.pictures], tmp_path, threshold)
     counts = {len(row["regions"]) for row in lines(tmp_path)}
     assert max(counts) == kept
     assert pq.read_table(tmp_path / "predictions.parquet").num_rows == sum(len(r["regions"]) for r in lines(tmp_path))
 
 
 def test_a_threshold_leaves_out_unlikely_concepts(ready, tmp_path):
-    predict(ready.classifier, [ready.pictures], tmp_path, 0.5)
+    predicted(ready.classifier, [ready.pictures], tmp_path, 0.5)
     assert [len(row["concepts"]) for row in lines(tmp_path)] == [1] * 16
 
 
 @pytest.mark.parametrize("kind", ["classifier", "detector"])
 def test_parquet_holds_the_same_flat(ready, tmp_path, kind):
-    predict(getattr(ready, kind), [ready.pictures], tmp_path)
+    predicted(getattr(ready, kind), [ready.pictures], tmp_path)
     expected = []
     for line in lines(tmp_path):
         shared = {name: line[name] for name in ("image", "model", "dataset_version")}
@@ -111,17 +97,17 @@ def test_parquet_holds_the_same_flat(ready, tmp_path, kind):
 
 
 def test_shards_are_joined_in_order(ready, tmp_path, monkeypatch):
-    predict(ready.classifier, [ready.pictures], tmp_path / "whole")
-    monkeypatch.setattr(verb, "SHARD", 5)
-    sizes = [(at, len(part)) for at, part in shards(sorted(ready.pictures.iterdir()))]
-    assert sizes == [(0, 5), (5, 5), (10, 5), (15, 1)]
-    done = predict(ready.classifier, [ready.pictures], tmp_path / "parts")
+    predicted(ready.classifier, [ready.pictures], tmp_path / "whole")
+    monkeypatch.setattr(inputs, "SHARD", 5)
+    found, _ = inputs.parts(inputs.Inputs(paths=(str(ready.pictures),)))
+    assert [(part.at, len(part.paths)) for part in found] == [(0, 5), (5, 5), (10, 5), (15, 1)]
+    done = predicted(ready.classifier, [ready.pictures], tmp_path / "parts")
     assert done["images"] == 16
     for one, other in zip(lines(tmp_path / "whole"), lines(tmp_path / "parts"), strict=True):
         assert one["image"] == other["image"]
         scores = [{row["concept"]: row["score"] for row in line["concepts"]} for line in (one, other)]
         assert scores[0] == pytest.approx(scores[1], abs=1e-6)  # of another batch: not bit by bit
-    assert not (tmp_path / "parts" / verb.PARTS).exists()
+    assert not (tmp_path / "parts" / PARTS).exists()
 
 
 def test_a_broken_picture_is_reported_and_the_rest_goes_on(ready, tmp_path):
@@ -129,7 +115,7 @@ def test_a_broken_picture_is_reported_and_the_rest_goes_on(ready, tmp_path):
     broken = tmp_path / "in/2.png"
     broken.write_bytes((ready.pictures / "000.png").read_bytes()[:500])
     third = picture(tmp_path / "in/3.png")
-    done = predict(ready.classifier, [tmp_path / "in", tmp_path / "gone.png"], tmp_path / "out")
+    done = predicted(ready.classifier, [tmp_path / "in", tmp_path / "gone.png"], tmp_path / "out")
     assert [row["image"] for row in lines(tmp_path / "out")] == [str(first), str(third)]
     assert done["images"] == 2
     assert [row["path"] for row in done["rejected"]] == [str(tmp_path / "gone.png"), str(broken)]
@@ -141,7 +127,7 @@ def test_a_broken_picture_is_reported_and_the_rest_goes_on(ready, tmp_path):
 def test_nothing_but_broken_pictures_is_still_an_answer(ready, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"")
-    done = predict(ready.detector, [broken], tmp_path / "out")
+    done = predicted(ready.detector, [broken], tmp_path / "out")
     assert (done["images"], len(done["rejected"])) == (0, 1)
     assert lines(tmp_path / "out") == []
     assert pq.read_table(tmp_path / "out/predictions.parquet").num_rows == 0
@@ -151,7 +137,7 @@ def test_a_picture_is_read_as_it_is_seen(ready, tmp_path):
     tag = Image.Exif()
     tag[0x0112] = 6  # turned by 90°
     Image.new("RGB", (20, 10)).save(tmp_path / "turned.jpg", exif=tag)
-    predict(ready.classifier, [tmp_path / "turned.jpg"], tmp_path / "out")
+    predicted(ready.classifier, [tmp_path / "turned.jpg"], tmp_path / "out")
     (row,) = lines(tmp_path / "out")
     assert (row["width"], row["height"]) == (10, 20)
 
@@ -160,116 +146,22 @@ def test_drawn_pictures_of_one_name_do_not_replace_each_other(ready, tmp_path):
     names = ("a/x/1.png", "b/x/1.png", "b/x/1.bmp", "c/y/b/x/1.png")
     for shade, name in enumerate(names):
         picture(tmp_path / "in" / name, shade)
-    predict(ready.classifier, [tmp_path / "in"], tmp_path / "out", draw=True)
+    predicted(ready.classifier, [tmp_path / "in"], tmp_path / "out", draw=True)
     drawn = sorted((tmp_path / "out/drawn").rglob("*.jpg"))
     assert len(drawn) == 4
     with Image.open(drawn[0]) as image:
         assert image.size[0] >= 640
 
 
-def test_a_folder_with_predictions_is_refused(ready, tmp_path):
-    predict(ready.classifier, [ready.pictures], tmp_path)
-    with pytest.raises(Fault, match=r"holds predictions already\. Name another folder, or remove it\."):
-        claimed(ready, tmp_path)
-
-
-def test_what_an_interrupted_prediction_left_is_no_hindrance(ready, tmp_path):
-    left = tmp_path / PARTS / "000512.jsonl"
-    left.parent.mkdir()
-    left.write_text("half a l")
-    with output_folder(ready.classifier, str(tmp_path)) as folder:
-        assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
-    assert not left.parent.exists()
-    assert len(lines(tmp_path)) == 16
-
-
-def test_without_a_folder_a_new_one_is_made(ready, workspace):
-    folder = claimed(ready)
-    assert folder.is_dir()
-    assert folder.parent == workspace / "predictions"
-    assert folder.name.startswith(f"{ready.classifier.name}-1-20")
-
-
-def test_two_in_one_second_do_not_share_a_folder(ready, workspace):
-    folders = {claimed(ready) for _ in range(4)}
-    assert len(folders) == 4
-
-
-def test_what_an_interrupted_prediction_had_drawn_is_not_kept(ready, tmp_path):
-    folder = tmp_path / "answers"
-    picture(folder / "drawn/images/gone.jpg")
-    (folder / PARTS).mkdir()
-    claimed(ready, folder)
-    assert [path.name for path in folder.rglob("*")] == [PARTS, "lock"]
-
-
-def test_a_prediction_that_broke_off_at_its_very_end_is_done_again(ready, tmp_path, monkeypatch):
-    def full(_, path, answer):
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch, pytest.raises(Fault, match="answers cannot be written there"):
-        patch.setattr(verb, "_parquet", full)
-        with output_folder(ready.classifier, str(tmp_path / "out")) as folder:
-            predict(ready.classifier, [ready.pictures], folder)
-    with output_folder(ready.classifier, str(tmp_path / "out")) as folder:
-        assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
-    assert sorted(path.name for path in folder.iterdir()) == ["predictions.jsonl", "predictions.parquet"]
-
-
-def test_a_folder_of_somebody_elses_parts_is_left_alone(ready, tmp_path):
-    kept = picture(tmp_path / "parts/bolt.png")
-    with output_folder(ready.classifier, str(tmp_path)) as folder:
-        predict(ready.classifier, [ready.pictures], folder)
-    assert kept.is_file()
-
-
 def test_a_score_just_at_the_threshold_is_listed_and_drawn(ready, tmp_path):
     one = predictor(ready.detector)
     score = max(score for answer in one.predict(sorted(ready.pictures.iterdir())) for score in answer.scores)
-    predict(ready.detector, [ready.pictures], tmp_path, threshold=float(score))
+    predicted(ready.detector, [ready.pictures], tmp_path, threshold=float(score))
     assert [row["score"] for line in lines(tmp_path) for row in line["regions"]] == [float(score)]
 
 
-def test_a_folder_with_files_of_such_names_is_refused(ready, tmp_path):
-    (tmp_path / "rejected.csv").write_text("mine")
-    with pytest.raises(Fault, match=r"holds rejected\.csv already\. Name another folder, or move it away\."):
-        claimed(ready, tmp_path)
-
-
-def test_two_at_once_do_not_share_a_folder(ready, tmp_path):
-    busy = r"out: another prediction is writing there\. Name another folder, or wait until it is done\."
-    with output_folder(ready.classifier, str(tmp_path / "out")) as folder:
-        with pytest.raises(Fault, match=busy):
-            claimed(ready, folder)
-        assert predict(ready.classifier, [ready.pictures], folder)["images"] == 16
-    with pytest.raises(Fault, match="holds predictions already"):
-        claimed(ready, folder)
-
-
-@pytest.mark.parametrize(
-    ("name", "why"),
-    [("file", "File exists"), ("file/below", "Not a directory"), ("a" * 300, "File name too long")],
-)
-def test_where_nothing_can_be_written_is_said_before_the_work(ready, tmp_path, name, why):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(Fault, match=rf"answers cannot be written there \({why}\)\. Name another --output\."):
-        claimed(ready, tmp_path / name)
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_full_disk_is_said_before_the_work_and_in_it(ready, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(verb, "ROOM", 2**80)
-        with pytest.raises(Fault, match=r"answers cannot be written there \(No space left on device\)"):
-            claimed(ready, tmp_path)
-    (tmp_path / PARTS / "000000.jsonl").symlink_to("/dev/full")
-    with pytest.raises(Fault, match=r"answers cannot be written there \(No space left on device\)"):
-        predict(ready.classifier, [ready.pictures], tmp_path)
-
-
 def test_boxes_are_counted_by_concept(ready, tmp_path):
-    done = predict(ready.detector, [ready.pictures], tmp_path, 0.0)
+    done = predicted(ready.detector, [ready.pictures], tmp_path, 0.0)
     concepts = [row["concept"] for line in lines(tmp_path) for row in line["regions"]]
     assert done["found"] == {name: concepts.count(name) for name in ("tall", "wide")}
     assert sum(done["found"].values()) > 100
@@ -289,4 +181,4 @@ def test_boxes_are_counted_by_concept(ready, tmp_path):
 def test_pictures_are_counted_for_what_they_show(scores, exclusive, threshold, counted):
     card = Card("visual-classifier", "resnet18", ("a", "b"), 32, (), (), exclusive, threshold=0.5)
     answer = Concepts(np.array(scores, np.float32), card.concepts)
-    assert verb.COUNTED[Concepts](answer, card, threshold) == counted
+    assert sure_of(answer, card, threshold) == counted

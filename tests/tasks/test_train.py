@@ -19,8 +19,8 @@ from models.runtime.faults import Fault
 from tasks import train as verb
 from tasks.data.dataset import Dataset
 from tasks.evaluate import evaluate
+from tasks.output import output_folder
 from tasks.plan import TrainingPlan, labels_digest
-from tasks.predict import output_folder
 from tasks.registry import client
 from tasks.tracking import start_run
 from tasks.train import alone, check_trainable, plan_training, train, unseen, work_folder
@@ -195,7 +195,7 @@ def test_a_name_that_no_file_can_be_called_after_is_refused_before_any_work(plan
     with pytest.raises(Fault, match=told):
         planned(plan.dataset, letter * (most + 1))
     version = registered(planned(plan.dataset, letter * most))
-    with output_folder(version, "") as folder:
+    with output_folder(version.slug, "a run", "") as folder:
         assert folder.is_dir()
     assert str(evaluate.fn(version, plan.dataset, "test").model) == f"{letter * most}/1"
 

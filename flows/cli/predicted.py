@@ -1,0 +1,62 @@
+"""What a prediction's commands share: which inputs are meant, and what is said of the answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+LISTED = 20  # concepts in a prediction's line; --json holds all
+
+
+def inputs_of(
+    paths: list[str] | None,
+    file: str,
+    dataset: str,
+    split: str,
+    hosts: list[str] | None,
+    fps: float | None,
+    every: int,
+) -> Any:
+    """The inputs that a command line names."""
+    if dataset and (paths or file):
+        raise typer.BadParameter("give either paths or --dataset", param_hint="PATHS")
+    if not (paths or file or dataset):
+        raise typer.BadParameter("name pictures, or --list FILE, or --dataset NAME", param_hint="PATHS")
+    if split and not dataset:
+        raise typer.BadParameter("is a dataset's: name that with --dataset", param_hint="--split")
+    if fps is not None and fps <= 0:
+        raise typer.BadParameter("must be above 0", param_hint="--fps")
+    if fps is not None and every > 1:
+        raise typer.BadParameter("give either --fps or --every", param_hint="--every")
+    from tasks.inputs import Inputs
+
+    return Inputs(
+        paths=tuple(paths or ()),
+        list=file,
+        dataset=dataset,
+        split=split,
+        allow=tuple(hosts or ()),
+        fps=fps,
+        every=every,
+    )
+
+
+def story(done: dict[str, Any]) -> str:
+    """A prediction for a person to read."""
+    who = done.get("model") or done["workflow"]
+    lines = [f"{who} answered for {done['images']} pictures: {done['output']}"]
+    if "model" in done:
+        lines += [f"  found: {most(done['found'])}"] if done["found"] else []  # an embedder finds nothing to count
+    else:
+        lines += [f"  {node}: {most(found)}" for node, found in done["found"].items()]
+    for node, came in done.get("acts", {}).items():
+        lines.append(f"  {node}: {', '.join(f'{value} {name}' for name, value in came.items())}")
+    return "\n".join([*lines, *(f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"])])
+
+
+def most(found: dict[str, int]) -> str:
+    """How often each concept was found, the most frequent first."""
+    ranked = sorted(((count, name) for name, count in found.items() if count), key=lambda entry: -entry[0])
+    more = f", and {len(ranked) - LISTED} more" if len(ranked) > LISTED else ""
+    return ", ".join(f"{count} {name}" for count, name in ranked[:LISTED]) + more or "nothing"
