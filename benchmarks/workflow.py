@@ -65,9 +65,10 @@ def overhead(model: str, folder: str, rounds: int) -> None:
 
 def memory(workflow: str, folder: str, count: int) -> None:
     """Print the peak of this process after so many pictures."""
+    from tasks.gather import gather
     from tasks.inputs import Inputs, parts
     from tasks.output import PARTS
-    from tasks.predict import gather, predict_shard
+    from tasks.predict import predict_shard
     from tasks.workflows import job_of
 
     job = job_of(workflow)

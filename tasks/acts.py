@@ -23,13 +23,14 @@ from tasks.proposals import note_labels, write_labels
 from tasks.workflows import Job
 
 NOTES = "notes.jsonl"
+ACTED = "acts"  # the folder of all that nodes write, in the output and in a part
 
 
 class Acts:
-    """The acts of one part: each node's notes and pictures in a folder of its own, below the part's place."""
+    """The acts of one part: each node's notes and pictures in a folder of its own, below `acts/` in its place."""
 
     def __init__(self, place: Path, workflow: Workflow) -> None:
-        self.place = place
+        self.place = place / ACTED
         self.steps = acting(workflow)
         self._held = ExitStack()
         self._files: dict[str, Any] = {}
@@ -37,7 +38,7 @@ class Acts:
     def __enter__(self) -> Acts:
         for step in self.steps:
             folder = self.place / step.node.id
-            folder.mkdir()
+            folder.mkdir(parents=True)
             self._files[step.node.id] = self._held.enter_context((folder / NOTES).open("w", encoding="utf-8"))
         return self
 
@@ -71,7 +72,7 @@ def finish(workflow: Workflow, job: Job, places: Sequence[Path], folder: Path) -
     """Join what the parts noted: files in a folder for each node, calls sent. What each came to, by node."""
     return {
         step.node.id: ACTS[step.node.operator][1](
-            step, job, [place / step.node.id for place in places], folder / step.node.id
+            step, job, [place / ACTED / step.node.id for place in places], folder / ACTED / step.node.id
         )
         for step in acting(workflow)
     }

@@ -35,6 +35,10 @@ def _loaded(folder: Path, version: str) -> Predictor:
         return load(folder)
 
 
+class Stopped(Fault):
+    """A version's code, or an operator's, ended with what is no Fault: it may be done again."""
+
+
 @contextmanager
 def in_our_words(version: object) -> Iterator[None]:
     """What a version's own code raises, as the Fault that everybody here knows: its copy of Fault is another class.
@@ -43,14 +47,14 @@ def in_our_words(version: object) -> Iterator[None]:
     """
     try:
         yield
-    except (KeyboardInterrupt, TerminationSignal):  # a person's, the system's
+    except (KeyboardInterrupt, TerminationSignal, Stopped):  # a person's, the system's, told already
         raise
     except BaseException as error:
         if _is_fault(error):
             raise Fault(str(error)) from None
         said = shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
         at = extract_tb(error.__traceback__)[-1]
-        raise Fault(f"{version}: its own code stopped with {said} ({at.filename}:{at.lineno})") from error
+        raise Stopped(f"{version}: its own code stopped with {said} ({at.filename}:{at.lineno})") from error
 
 
 def _is_fault(error: BaseException) -> bool:

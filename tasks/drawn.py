@@ -20,16 +20,15 @@ DRAWABLE = ("image", "regions", "frames", "concepts", "clusters")
 
 
 def drawn_node(workflow: Workflow, job: Job) -> str:
-    """The node that is drawn: the last that gives a picture, else the last whose answer can be drawn on one.
+    """The node that is drawn: the last that gives a picture or an answer that can be drawn on one.
 
     Raises Fault where there is none.
     """
     steps = [step for step in workflow.plan.steps if step.gives in DRAWABLE]
-    pictures = [step.node.id for step in steps if step.gives == "image"]
     if not steps:
         what = "vectors" if job.single else ", ".join(step.gives for step in workflow.plan.steps)
         raise Fault(f"{job.name} answers with {what}, of which nothing can be drawn. Leave out --draw.")
-    return (pictures or [steps[-1].node.id])[-1]
+    return steps[-1].node.id
 
 
 class Drawn:

@@ -12,11 +12,13 @@ import sqlite3
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from models.runtime.faults import Fault, short
 
+LONGEST = 180  # bytes of a file's name without its suffix
 Rows = list[dict[str, Any]]  # of a table: by column
 
 # What a disk says that is full or not to be written to. What is else an OSError may be another machine's word.
@@ -106,16 +108,24 @@ def room_for(files: Iterable[Path], folder: Path) -> None:
 
 
 def free(path: Path) -> Path:
-    """The path, or the next one with `_` at its end that nothing lies at; its folder is made."""
+    """The path, its name cut to what a disk takes, or with a number at its end where something lies there already.
+
+    Its folder is made.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    while path.exists():
-        path = path.with_stem(path.stem + "_")
-    return path
+    stem = path.stem.encode()[:LONGEST].decode(errors="ignore") or "_"
+    path = path.with_name(stem + path.suffix[:16])
+    if not path.exists():
+        return path
+    taken = {each.name for each in os.scandir(path.parent) if each.name.startswith(stem)}
+    return path.with_name(next(name for n in count(2) if (name := f"{stem}-{n}{path.suffix}") not in taken))
 
 
 def linked(source: Path, target: Path) -> None:
     """The same file in another place: linked where the disk can, else copied. Neither is written to afterwards."""
     try:
         os.link(source, target)
+    except FileExistsError:
+        raise
     except OSError:
         shutil.copyfile(source, target)

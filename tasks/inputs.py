@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
 from models.runtime.faults import Fault, short
-from models.runtime.images import decode
 from tasks.data.dataset import named_dataset
 from tasks.data.urls import fetch, host_of, is_url
 from tasks.data.video import SUFFIXES as VIDEOS
@@ -24,6 +24,7 @@ from tasks.pictures import expand
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
 BATCH = 16  # pictures that are in memory at once,
 PIXELS = 64_000_000  # or fewer, of drones' and scanners'
+PAUSES = (1, 5)  # seconds until an address that could not be reached is asked again
 UNSAFE = re.compile(r"[/\\\x00-\x1f]|^\.+")  # in a file's name
 TOLD = 5  # of what was given and means no picture, in a Fault
 
@@ -163,13 +164,25 @@ def seen(part: Part, given: Inputs, read: Callable[..., Image.Image], rejected: 
                 )
                 rejected += [{"path": path, "reason": reason.removeprefix(f"{path}: ")} for reason in words]
             elif is_url(path):
-                yield Seen(path, decode(fetch(path, given.allow), path))
+                yield Seen(path, read(_fetched(path, given.allow), path))
             else:
                 yield Seen(path, read(Path(path)))
         except Exception as error:
             if type(error).__name__ != Fault.__name__:  # a version's own code has its own
                 raise
             rejected.append({"path": path, "reason": str(error).removeprefix(f"{path}: ")})
+
+
+def _fetched(address: str, allow: Sequence[str]) -> bytes:
+    """What lies there; asked again where the network, not the address, is at fault."""
+    for pause in PAUSES:
+        try:
+            return fetch(address, allow)
+        except Fault as fault:
+            if not isinstance(fault.__cause__, OSError):
+                raise
+            time.sleep(pause)
+    return fetch(address, allow)
 
 
 def batches(pictures: Iterator[Seen]) -> Iterator[Sequence[Seen]]:

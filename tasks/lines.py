@@ -18,6 +18,7 @@ from tasks.workflows import Job
 HELD = 50_000  # rows in memory at once; of vectors, which are long, a fiftieth
 # What a row of a table has for each type of answer, in MLflow's words.
 MORE = {"track_id": "long", "parent": "long", "color": "string", "verdict": "string"}
+VECTORS = Embeddings.columns
 COLUMNS: dict[str, dict[str, str]] = {
     "concepts": Concepts.columns,
     "regions": Regions.columns,
@@ -60,7 +61,7 @@ def counted(step: Step, workflow: Workflow, answer: Any) -> Counter[str]:
         return Counter(told(step, workflow, answer))
     if step.gives == "clusters" and step.signature is not None:
         return Counter([workflow.predictors[step.signature.version].card.concepts[answer.cluster]])
-    return Counter([answer.text]) if step.gives == "text" and answer.text else Counter()
+    return Counter(["read"]) if step.gives == "text" and answer.text else Counter()
 
 
 def told(step: Step, workflow: Workflow, answer: Concepts) -> list[str]:
@@ -85,6 +86,8 @@ def columns(job: Job, workflow: Workflow, video: bool) -> dict[str, str]:
     if job.single:
         return {"image": "string", **frame, "model": "string", "dataset_version": "string", **answered}
     regions = MORE if {"regions", "frames"} & set(gives) else {}
+    if any(step.signature is not None and step.signature.gives == "embeddings" for step in workflow.plan.steps):
+        regions = regions | VECTORS  # beside the regions of crops
     return {"image": "string", **frame, "workflow": "string", "node": "string", **answered, **regions}
 
 

@@ -18,7 +18,13 @@ from tasks.workspace import root
 PARTS = ".sightline-parts"  # a name that nobody else has: what lies in it is taken away
 LOCK = "lock"
 RUN = "run"  # in the parts: the digest of what is being answered
-RESULTS = ("predictions.parquet", "rejected.csv", "drawn")  # beside predictions.jsonl, which comes last
+RESULTS = (
+    "predictions.parquet",
+    "workflow.json",
+    "rejected.csv",
+    "drawn",
+    "acts",
+)  # beside predictions.jsonl, which comes last
 ROOM = 1_000_000  # bytes that are free where answers are written, or it is not begun
 
 
@@ -49,13 +55,17 @@ def output_folder(slug: str, run: str, given: str) -> Iterator[Path]:
 def _cut_off(run: str) -> Path | None:
     """The newest folder in which the same was begun and not ended, if nobody is at work there."""
     begun = (root() / "predictions").glob(f"*/{PARTS}/{RUN}")
-    for path in sorted(begun, key=lambda path: path.stat().st_mtime, reverse=True):
-        if path.read_text(encoding="utf-8", errors="replace") == run and not _held(path.with_name(LOCK)):
-            return path.parents[1]
-    return None
+    found = []
+    for path in begun:
+        with suppress(FileNotFoundError):  # that run has just ended
+            if path.read_text(encoding="utf-8", errors="replace") == run and not _held(path.with_name(LOCK)):
+                found.append((path.stat().st_mtime, path.parents[1]))
+    return max(found)[1] if found else None
 
 
 def _held(lock: Path) -> bool:
+    if not lock.exists():
+        return False
     try:
         with alone_at(lock, _taken):
             return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
@@ -29,5 +30,5 @@ def post(url: str, content: dict[str, Any]) -> None:
                 raise Fault(f"{url}: answered {answer.status}")
     except HTTPError as error:
         raise Fault(f"{url}: answered {error.code} ({error.reason})") from None
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise Fault(f"{url}: could not be called ({getattr(error, 'reason', error)})") from None

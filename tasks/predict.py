@@ -1,4 +1,4 @@
-"""The verbs of every prediction: a part of the inputs answered for, and the parts joined.
+"""The verb of every prediction: a part of the inputs answered for. `gather.py` joins the parts.
 
 A single model is a workflow of one node, a video is pictures in order: all come through here.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +21,48 @@ from prefect.cache_policies import NO_CACHE
 from prefect.states import State
 from pydantic import BaseModel, ConfigDict
 
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from models.runtime.workflows.running import Workflow
-from tasks.acts import Acts, check_allowed, finish
-from tasks.answers import in_our_words
+from tasks.acts import Acts, check_allowed
+from tasks.answers import Stopped, in_our_words
 from tasks.drawn import Drawn, drawn_node
-from tasks.files import as_csv, free, linked, write
+from tasks.files import write
 from tasks.inputs import Inputs, Part, Seen, batches, seen
-from tasks.lines import columns, counted, line, write_table
+from tasks.lines import counted, line
 from tasks.output import PARTS, writing
-from tasks.page import log, show
+from tasks.page import log
+from tasks.registry import resolve
 from tasks.workflows import Job, reader, ready
 
-PICTURED = 4  # drawn pictures on the run's page
-REJECTED = 10  # rejected inputs on it
+WRITES = ("acts", "drawn", "gather", "inputs", "lines", "predict", "proposals")  # rooms that decide what is in a part
 
 
-def begun(job: Job, inputs: Inputs, draw: bool) -> str:
-    """What a run is known by, so that the same one goes on where it was cut off; its models are loaded.
+def begun(job: Job, inputs: Inputs, found: Sequence[Part], draw: bool) -> str:
+    """What a run is known by, so that the same one goes on where it was cut off: models, code and what is asked.
 
-    Raises Fault where what is asked for cannot be done, before anything is.
+    Its models are loaded. Raises Fault where what is asked for cannot be done, before anything is.
     """
     workflow = ready(job)
+    still = next((part.paths[0] for part in found if not part.video), None)
+    if workflow.plan.in_order and still is not None:
+        raise Fault(f"{job.name} follows things from frame to frame: give it videos alone. {short(still)} is none.")
     if draw:
         drawn_node(workflow, job)
     check_allowed(workflow, inputs.allow)
-    asked = json.dumps([job.digest, inputs.model_dump(mode="json"), draw])
+    versions = [job.version] if job.version else workflow.plan.versions
+    models = [resolve(version).logged_model for version in versions]  # a name may have been given anew since
+    asked = json.dumps([job.digest, models, _code(), inputs.model_dump(mode="json"), draw])
     return hashlib.sha256(asked.encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=1)
+def _code() -> str:
+    """Of what answers and writes: two halves of one run by different code would be neither's."""
+    here, digest = Path(__file__).parent, hashlib.sha256()
+    rooms = [here / f"{name}.py" for name in WRITES]
+    for path in sorted([*(here.parent / "models" / "runtime").rglob("*.py"), *rooms]):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()
 
 
 class Shard(BaseModel):
@@ -66,7 +83,11 @@ class Shard(BaseModel):
 
 def _transient(task: Any, run: Any, state: State) -> bool:
     """Whether to try again: not what a person has to mend."""
-    return not isinstance(state.result(raise_on_failure=False), Fault)
+    return _may_pass(state.result(raise_on_failure=False))
+
+
+def _may_pass(error: object) -> bool:
+    return not isinstance(error, Fault) or isinstance(error, Stopped)
 
 
 @task(
@@ -82,9 +103,9 @@ def predict_shard(job: Job, part: Part, given: Inputs, folder: Path, draw: bool)
     One that was answered before, in a run of the same that was cut off, stands.
     Raises Fault where nothing of the answers can be drawn and that was asked for.
     """
-    place = folder / PARTS / f"{part.at:06d}"
+    place, digest = folder / PARTS / f"{part.at:06d}", part.digest  # before a picture is read: it may change meanwhile
     with writing(folder):
-        done = _stands(place, part)
+        done = _stands(place, digest)
         if done is not None:
             log(f"{done.images} pictures were answered before")
             return done
@@ -104,7 +125,9 @@ def predict_shard(job: Job, part: Part, given: Inputs, folder: Path, draw: bool)
                 drawn.add(picture, answers)
                 acts.add(picture, answers)
                 count += 1
-    shard = Shard(at=part.at, digest=part.digest, images=count, found=found, rejected=rejected, video=part.video)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut could leave a part that says it is whole, and is not
+    shard = Shard(at=part.at, digest=digest, images=count, found=found, rejected=rejected, video=part.video)
     with writing(folder):
         write(place.with_suffix(".json"), shard.model_dump_json())
     what = "frames" if part.video else "pictures"
@@ -112,13 +135,13 @@ def predict_shard(job: Job, part: Part, given: Inputs, folder: Path, draw: bool)
     return shard
 
 
-def _stands(place: Path, part: Part) -> Shard | None:
+def _stands(place: Path, digest: str) -> Shard | None:
     """The shard as an earlier run left it, if that was whole and its inputs are the same."""
     try:
         shard = Shard.model_validate_json(place.with_suffix(".json").read_bytes())
     except (OSError, ValueError):
         return None
-    return shard if shard.digest == part.digest else None
+    return shard if shard.digest == digest else None
 
 
 def _add(found: dict[str, Counter[str]], workflow: Workflow, answers: dict[str, Any]) -> None:
@@ -143,9 +166,33 @@ def _answered(
     )
     for batch in shown:
         times = [picture.time_ms for picture in batch] if part.video else ()
-        with in_our_words(job.name):
-            answers = answer([picture.image for picture in batch], times)
-        yield from zip(batch, answers, strict=True)
+        try:
+            with in_our_words(job.name):
+                answers = answer([picture.image for picture in batch], times)
+        except Stopped:
+            raise
+        except Fault:
+            if part.video:
+                raise
+            yield from _one_by_one(job, answer, batch, rejected)
+        else:
+            yield from zip(batch, answers, strict=True)
+
+
+def _one_by_one(
+    job: Job, answer: Any, batch: Sequence[Seen], rejected: list[dict[str, str]]
+) -> Iterator[tuple[Seen, dict[str, Any]]]:
+    """A batch with a picture that a node cannot answer for: that one is rejected, the others are answered."""
+    for picture in batch:
+        try:
+            with in_our_words(job.name):
+                (answers,) = answer([picture.image])
+        except Stopped:
+            raise
+        except Fault as fault:
+            rejected.append({"path": picture.path, "reason": str(fault)})
+        else:
+            yield picture, answers
 
 
 def standing(states: Iterable[State[Shard]]) -> list[Shard]:
@@ -153,10 +200,10 @@ def standing(states: Iterable[State[Shard]]) -> list[Shard]:
     shards, failed = [], []
     for state in states:
         result = state.result(raise_on_failure=False)
-        if isinstance(result, Fault):
-            raise result
         if isinstance(result, Shard):
             shards.append(result)
+        elif not _may_pass(result):
+            raise result
         else:
             failed.append(str(result))
     if failed:
@@ -166,90 +213,3 @@ def standing(states: Iterable[State[Shard]]) -> list[Shard]:
             "the same command again does these alone."
         )
     return shards
-
-
-@task(cache_policy=NO_CACHE, task_run_name="gather")
-def gather(job: Job, shards: Sequence[Shard], rejected: Sequence[dict[str, str]], folder: Path) -> dict[str, Any]:
-    """Join the parts: `predictions.jsonl`, the same flat as `predictions.parquet`, `rejected.csv`, `drawn/`."""
-    workflow = ready(job)
-    rows = [*rejected, *(row for shard in shards for row in shard.rejected)]
-    with writing(folder):
-        acted = _join(job, workflow, shards, rows, folder)
-    images = sum(shard.images for shard in shards)
-    found = _found(job, workflow, shards)
-    show(_page(job, workflow, images, found, rows, folder), "predictions", job.name, _pictured(folder))
-    return {
-        "model" if job.single else "workflow": job.name,
-        **({"dataset_version": job.dataset_version} if job.single else {}),
-        "images": images,
-        "found": next(iter(found.values()), {}) if job.single else found,
-        "rejected": rows,
-        "output": str(folder),
-        **({"acts": acted} if acted else {}),
-    }
-
-
-def _pictured(folder: Path) -> list[Path]:
-    return sorted((folder / "drawn").rglob("*.jpg"))[:PICTURED]
-
-
-def _found(job: Job, workflow: Workflow, shards: Sequence[Shard]) -> dict[str, dict[str, int]]:
-    """By node, how often each concept it can answer was found; an embedder finds nothing to count."""
-    found: dict[str, dict[str, int]] = {}
-    for step in workflow.plan.steps:
-        counts = sum((Counter(shard.found.get(step.node.id, {})) for shard in shards), Counter[str]())
-        if step.gives in ("regions", "frames", "concepts", "clusters"):
-            found[step.node.id] = {concept: counts[concept] for concept in step.concepts}
-        elif step.gives in ("count", "text"):
-            found[step.node.id] = dict(counts)
-    return found
-
-
-def _page(
-    job: Job,
-    workflow: Workflow,
-    images: int,
-    found: dict[str, dict[str, int]],
-    rejected: Sequence[dict[str, str]],
-    folder: Path,
-) -> str:
-    """The run's page: counts, what each node found, what was left out."""
-    told = [f"{job.name} answered for **{images}** pictures, {len(rejected)} could not be read: `{folder}`"]
-    rows = [
-        f"| {node} | {', '.join(f'{count} {concept}' for concept, count in counts.items() if count) or 'nothing'} |"
-        for node, counts in found.items()
-    ]
-    if rows and not job.single:
-        told += ["", "| node | found |", "| :--- | :--- |", *rows]
-    if rejected:
-        told += ["", "Left out:", ""]
-        told += [f"- `{row['path']}`: {row['reason']}" for row in rejected[:REJECTED]]
-        told += [f"- and {len(rejected) - REJECTED} more in `rejected.csv`"] if len(rejected) > REJECTED else []
-    return "\n".join(told)
-
-
-def _join(
-    job: Job, workflow: Workflow, shards: Sequence[Shard], rejected: list[dict[str, str]], folder: Path
-) -> dict[str, Any]:
-    whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
-    with whole.open("w", encoding="utf-8") as file:
-        for shard in shards:
-            with (folder / PARTS / f"{shard.at:06d}.jsonl").open(encoding="utf-8") as part:
-                shutil.copyfileobj(part, file)
-    write_table(whole, folder / "predictions.parquet", columns(job, workflow, any(shard.video for shard in shards)))
-    if rejected:
-        write(folder / "rejected.csv", as_csv(rejected))
-    places = [folder / PARTS / f"{shard.at:06d}" for shard in shards]
-    _gather_drawn(places, folder / "drawn")
-    acted = finish(workflow, job, places, folder)
-    whole.replace(folder / "predictions.jsonl")
-    shutil.rmtree(folder / PARTS)  # last: until here it says that the rest is this prediction's
-    return acted
-
-
-def _gather_drawn(places: Sequence[Path], target: Path) -> None:
-    """Every part's drawn pictures in one folder; those of one name beside each other."""
-    for place in places:
-        drawn = place / "drawn"
-        for path in sorted(path for path in drawn.rglob("*") if path.is_file()):
-            linked(path, free(target / path.relative_to(drawn)))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from models.runtime.operators.act import ACCEPTED, REVIEW
 from models.runtime.workflows.wiring import Step
-from tasks.files import Rows, as_csv, free, linked, write
+from tasks.files import Rows, as_csv, free, write
 from tasks.inputs import Seen
 
 VERDICTS = (ACCEPTED, REVIEW)
@@ -20,15 +21,15 @@ def note_labels(step: Step, picture: Seen, found: Any, place: Path) -> Rows:
 
     Review: at least one of its labels is unsure; the sure ones beside it stay with it.
     """
-    rows = found.rows() if found.name == "regions" else [row for row in found.rows()[:1] if row["score"] > 0]
+    operator: Any = step.operator
+    rows = operator.labels(found)
     if not rows:
         return []
-    sure = all(row["score"] >= step.operator.sure for row in rows)  # type: ignore[union-attr]
     source = Path(picture.path)
     if picture.number is not None or not source.is_file():  # a frame, or fetched: it has no file of its own
         source = free(place / "pictures" / picture.named(".jpg"))
         picture.image.save(source, quality=95)
-    verdict = ACCEPTED if sure else REVIEW
+    verdict = ACCEPTED if all(row["verdict"] == ACCEPTED for row in rows) else REVIEW
     return [{**picture.where(), "verdict": verdict, "file": str(source.absolute()), "rows": rows}]
 
 
@@ -42,11 +43,9 @@ def write_labels(
     sets: dict[str, Rows] = {verdict: [] for verdict in VERDICTS}
     boxed = True
     for _, note in notes:
-        folder = target / note["verdict"] / "images"
-        to = free(folder / Path(note["image"].partition("?")[0]).name)
         source = Path(note["file"])
-        to = to.with_suffix(source.suffix)
-        linked(source, to)
+        to = free(target / note["verdict"] / "images" / source.name)
+        shutil.copyfile(source, to)  # no link: who edits a label's picture does not mean to edit the original
         boxed = "box" in note["rows"][0]
         sets[note["verdict"]].append(note | {"file": to.name})
     for verdict, notes_ in sets.items():
@@ -78,8 +77,8 @@ def _coco(notes: Rows, concepts: tuple[str, ...], by: str, target: Path) -> None
 def _csv(notes: Rows, concepts: tuple[str, ...], by: str, target: Path) -> None:
     rows = [
         {
-            "image_path": f"images/{note['file']}",
-            "label": note["rows"][0]["concept"],
+            "path": f"images/{note['file']}",
+            "concepts": "|".join(row["concept"] for row in note["rows"]),
             "metadata": json.dumps(_metadata(note, by), ensure_ascii=False),
         }
         for note in notes

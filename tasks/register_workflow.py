@@ -21,13 +21,14 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.catalog import libraries
+from models.runtime.faults import Fault
 from models.runtime.workflows.wiring import Plan
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, card, files_of
 from tasks.page import log
 from tasks.pyfunc import GRAPH, PARTS, SUMS, load
 from tasks.register import REQUIREMENTS, sealed
-from tasks.registry import CHAMPION, Version, client, resolve, set_alias, trained
+from tasks.registry import CHAMPION, Version, client, resolve, set_alias, trained, versions
 from tasks.tracking import experiment, git_revision
 from tasks.workflows import WORKFLOW, Job, planned
 
@@ -45,6 +46,9 @@ def register_workflow(job: Job, alias: str = CHAMPION) -> Version:
     A workflow that is registered already, with the same parts and code, is not entered twice; the alias goes to it.
     Raises Fault where a model of another kind has its name.
     """
+    others = [version for version in versions(job.name) if version.type != WORKFLOW]
+    if others:
+        raise Fault(f"{others[-1]} is a {others[-1].type}: a workflow cannot have its name. Give another with --name.")
     plan = planned(job)
     with tempfile.TemporaryDirectory() as scratch:
         folder = write_workflow(job, plan, Path(scratch) / "version")
@@ -84,12 +88,10 @@ def _digest(folder: Path) -> str:
 
 def _enter(job: Job, plan: Plan, folder: Path, digest: str) -> Version:
     registry = client()
-    versions = [
-        resolve(each) for each in dict.fromkeys(step.signature.version for step in plan.steps if step.signature)
-    ]
+    parts = [resolve(each) for each in plan.versions]
     with mlflow.start_run(experiment_id=experiment(job.name), run_name=f"register {job.name}") as run:
         mlflow.set_tags({"stage": "register", "model": job.name, "plan": digest, "git_revision": git_revision()})
-        logged = _log(job, plan, folder, [card(version).template for version in versions])
+        logged = _log(job, plan, folder, [card(part).template for part in parts])
     _read_back(logged, folder.with_name("stored"))
     try:
         registry.create_registered_model(job.name)
@@ -100,7 +102,7 @@ def _enter(job: Job, plan: Plan, folder: Path, digest: str) -> Version:
     tags = {
         "plan": digest,
         "type": WORKFLOW,
-        "parts": json.dumps([str(version) for version in versions]),
+        "parts": json.dumps([str(part) for part in parts]),
         "megabytes": f"{size / 1e6:.1f}",
     }
     entry = registry.create_model_version(

@@ -14,11 +14,10 @@ import mlflow
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from models.runtime import predictor as own
 from models.runtime.faults import Fault, choices, short
 from models.runtime.kinds import KINDS
 from models.runtime.workflows.graph import PICTURE, Graph, Node, Wire, parse
-from models.runtime.workflows.running import Workflow
+from models.runtime.workflows.running import Workflow, known
 from models.runtime.workflows.wiring import Plan, Signature, plan
 from tasks.answers import in_our_words
 from tasks.artifacts import card, files_of
@@ -37,6 +36,7 @@ class Job(BaseModel):
 
     name: of the workflow, or the version of a single model.  version: of a registered workflow, or of the single
     model; else empty.  dataset_version: what the single model was trained on.  graph: as `Graph.to_row`.
+    signatures: of a registered workflow's models, which are inside it.
     single: whether it is one model alone, whose answers need no node's name.
     """
 
@@ -46,6 +46,7 @@ class Job(BaseModel):
     graph: dict[str, Any]
     version: str = ""
     dataset_version: str = ""
+    signatures: dict[str, dict[str, Any]] = {}
     single: bool = False
 
     @property
@@ -60,17 +61,30 @@ class Job(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def job_of(given: str, threshold: float | None = None, models: str = "") -> Job:
+def job_of(given: str, models: str = "") -> Job:
     """The job that a workflow's file or name under workflows/, or a registered model or workflow, stands for.
 
-    threshold: of a single model; None: its own.  models: the mapping file of a hosted platform's workflow.
+    models: the mapping file of a hosted platform's workflow.
     Raises Fault with everything that is wrong with it.
     """
     file = workflow_file(given)
     if file is None:
-        version = resolve(given)
-        return registered_job(version) if version.type == WORKFLOW else single(version, threshold)
-    return Job(name=(graph := pinned(*read(file, models))).name, graph=graph.to_row())
+        return model_job(given)
+    graph = pinned(*read(file, models))
+    return Job(name=graph.name, graph=graph.to_row())
+
+
+def model_job(given: str, threshold: float | None = None) -> Job:
+    """The job of a registered model or workflow. threshold: of a model; None: its own.
+
+    Raises Fault where there is none, and for a workflow's threshold: its nodes have their own.
+    """
+    version = resolve(given)
+    if version.type != WORKFLOW:
+        return single(version, threshold)
+    if threshold is not None:
+        raise Fault(f"{version} is a workflow, whose nodes have thresholds of their own. Leave out --threshold.")
+    return registered_job(version)
 
 
 def from_file(given: str, name: str = "", models: str = "") -> Job:
@@ -183,7 +197,8 @@ def registered_job(version: Version) -> Job:
     """A registered workflow, with the graph it was registered with."""
     with files_of(version) as folder:
         content = json.loads((folder / GRAPH).read_text(encoding="utf-8"))
-    return Job(name=str(version), version=str(version), graph={"workflow": content["workflow"]})
+    graph = {"workflow": content["workflow"]}
+    return Job(name=str(version), version=str(version), graph=graph, signatures=content["signatures"])
 
 
 @lru_cache(maxsize=1)  # the shards of a run are tasks of one process, one after the other
@@ -192,8 +207,7 @@ def _ready(dumped: str) -> Workflow:
     if job.version and not job.single:
         return _loaded(job.version)
     found = planned(job)
-    versions = sorted({step.signature.version for step in found.steps if step.signature})
-    return Workflow(found, {each: _loaded(each) for each in versions})
+    return Workflow(found, {each: _loaded(each) for each in found.versions})
 
 
 def ready(job: Job) -> Workflow:
@@ -202,8 +216,9 @@ def ready(job: Job) -> Workflow:
 
 
 def planned(job: Job) -> Plan:
-    """The plan of a job's graph."""
-    return checked(parse(job.graph, []), where=job.name)
+    """The plan of a job's graph; of a registered workflow by what it says itself of the models in it."""
+    graph = parse(job.graph, [])
+    return plan(graph, known(job.signatures), job.name) if job.signatures else checked(graph, where=job.name)
 
 
 def _loaded(reference: str) -> Any:
@@ -214,6 +229,6 @@ def _loaded(reference: str) -> Any:
 
 
 def reader(workflow: Workflow) -> Callable[..., Image.Image]:
-    """What decodes pictures for it: a single model's own code, the workflow's where there are several."""
+    """What decodes pictures for it: its models' code where they share one, else the code that the workflow runs by."""
     codes = {type(each).__module__ for each in workflow.predictors.values()}
-    return sys.modules[codes.pop()].read if len(codes) == 1 else own.read
+    return sys.modules[codes.pop() if len(codes) == 1 else type(workflow).__module__].read

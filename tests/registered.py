@@ -14,10 +14,11 @@ from torch import nn
 from models.parameters import parameters
 from models.runtime import networks
 from tasks.data.store import heading
+from tasks.gather import gather
 from tasks.inputs import Inputs, parts
 from tasks.output import PARTS
 from tasks.plan import PinnedDataset, TrainingPlan
-from tasks.predict import begun, gather, predict_shard
+from tasks.predict import begun, predict_shard
 from tasks.register import register
 from tasks.registry import Version
 from tasks.tracking import start_run
@@ -86,9 +87,9 @@ def predicted(
 def answered(job: Job, paths: Sequence[object], folder: Path, draw: bool = False, **more: object) -> dict:
     """The steps of any job, a workflow's as well."""
     inputs = Inputs(paths=tuple(map(str, paths)), **more)
-    begun(job, inputs, draw)
-    (folder / PARTS).mkdir(parents=True, exist_ok=True)
     found, rejected = parts(inputs)
+    begun(job, inputs, found, draw)
+    (folder / PARTS).mkdir(parents=True, exist_ok=True)
     return gather.fn(job, [predict_shard.fn(job, part, inputs, folder, draw) for part in found], rejected, folder)
 
 

@@ -51,7 +51,7 @@ def story(done: dict[str, Any]) -> str:
     else:
         lines += [f"  {node}: {most(found)}" for node, found in done["found"].items()]
     for node, came in done.get("acts", {}).items():
-        lines.append(f"  {node}: {', '.join(f'{value} {name}' for name, value in came.items())}")
+        lines.append(f"  {node}: {', '.join(f'{name} {value}' for name, value in came.items())}")
     return "\n".join([*lines, *(f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"])])
 
 

@@ -78,7 +78,7 @@ def test_operators_are_listed_with_every_parameter(sightline):
     listed = json.loads(sightline("operators", "--json")[1])["operators"]
     assert {"image-crop", "tile-merge", "byte-track", "webhook"} <= {row["operator"] for row in listed}
     told = json.loads(sightline("operators", "image-crop", "--json")[1])
-    (margin,) = told["parameters"]
+    margin, _ = told["parameters"]
     assert (margin["parameter"], margin["default"], margin["range"]) == ("margin", 1.0, "above 0 to 10")
     code, _, err = sightline("operators", "image-corp")
     assert (code, "Did you mean 'image-crop'?" in err) == (1, True)

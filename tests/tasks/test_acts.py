@@ -46,12 +46,12 @@ def test_crops_are_files_below_their_concept_and_a_table_says_whence(made, tmp_p
     crops = {"id": "crops", "operator": "image-crop", "inputs": ["image", "best"]}
     save = {"id": "save", "operator": "write-crops", "params": {"format": "png"}, "inputs": ["crops"]}
     done = run(made, tmp_path, crops, save)
-    assert done["acts"] == {"save": {"crops": 32, "folder": str(tmp_path / "out/save")}}
-    with (tmp_path / "out/save/crops.csv").open(newline="") as file:
+    assert done["acts"] == {"save": {"crops": 32, "folder": str(tmp_path / "out/acts/save")}}
+    with (tmp_path / "out/acts/save/crops.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 32
     for row in rows:
-        path = tmp_path / "out/save" / row["crop"]
+        path = tmp_path / "out/acts/save" / row["crop"]
         assert path.parent.name == row["concept"]
         with Image.open(path) as image:
             assert image.width == pytest.approx(float(row["x1"]) - float(row["x0"]), abs=2)
@@ -61,12 +61,12 @@ def test_crops_are_files_below_their_concept_and_a_table_says_whence(made, tmp_p
 def test_sure_regions_are_accepted_unsure_ones_reviewed_and_the_rest_dropped(made, tmp_path):
     label = {"id": "label", "operator": "write-annotations", "inputs": ["best"]}
     lines = run(made, tmp_path / "all", label | {"params": {"sure": 0.0, "unsure": 0.0}})
-    assert lines["acts"]["label"] == {"accepted": 16, "review": 0, "folder": str(tmp_path / "all/out/label")}
+    assert lines["acts"]["label"] == {"accepted": 16, "review": 0, "folder": str(tmp_path / "all/out/acts/label")}
     none = run(made, tmp_path / "none", label | {"params": {"sure": 1.0, "unsure": 1.0}})
     assert (none["acts"]["label"]["accepted"], none["acts"]["label"]["review"]) == (0, 0)
     unsure = run(made, tmp_path / "unsure", label | {"params": {"sure": 1.0, "unsure": 0.0}})
     assert unsure["acts"]["label"]["review"] == 16
-    source = formats.read(tmp_path / "unsure/out/label/review").images
+    source = formats.read(tmp_path / "unsure/out/acts/label/review").images
     assert len(source) == 16
     first = min(source, key=lambda each: each.name)
     told = json.loads((tmp_path / "unsure/out/predictions.jsonl").read_text().splitlines()[0])
@@ -84,7 +84,7 @@ def test_concepts_become_labels_too(made, tmp_path):
         "inputs": ["classify"],
     }
     assert run(made, tmp_path, label)["acts"]["label"]["accepted"] == 16
-    source = formats.read(tmp_path / "out/label/accepted").images
+    source = formats.read(tmp_path / "out/acts/label/accepted").images
     assert {each.concepts for each in source} == {("tall",)}
 
 
@@ -135,7 +135,7 @@ def test_nothing_is_sent_to_a_host_that_was_not_allowed_and_that_is_said_before_
     with pytest.raises(
         Fault, match=rf"tell: .*its host is not allowed \(none is\)\. Allow it with --allow-host {listener.host}"
     ):
-        begun(job, Inputs(paths=("a",)), False)
+        begun(job, Inputs(paths=("a",)), [], False)
     assert listener.heard == []
 
 

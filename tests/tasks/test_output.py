@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from models.runtime.faults import Fault
-from tasks import output, predict
+from tasks import gather, output, predict
 from tasks.output import PARTS, output_folder
 from tests.registered import pinned, planned, predicted, registered
 
@@ -87,7 +87,7 @@ def test_a_prediction_that_broke_off_at_its_very_end_is_done_again(ready, tmp_pa
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(Fault, match="answers cannot be written there"):
-        patch.setattr(predict, "write_table", full)
+        patch.setattr(gather, "write_table", full)
         with output_folder("shapes-1", "a run", str(tmp_path / "out")) as folder:
             predicted(ready.classifier, [ready.pictures], folder)
     with output_folder("shapes-1", "a run", str(tmp_path / "out")) as folder:

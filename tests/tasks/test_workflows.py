@@ -17,9 +17,10 @@ from PIL import Image
 from models.runtime.faults import Fault
 from tasks import inputs, predict
 from tasks.artifacts import artifacts, card
+from tasks.gather import gather
 from tasks.inputs import Inputs, parts
 from tasks.output import PARTS
-from tasks.predict import begun, gather, predict_shard, standing
+from tasks.predict import begun, predict_shard, standing
 from tasks.register_workflow import register_workflow
 from tasks.registry import resolve, set_alias, versions
 from tasks.workflows import from_file, job_of, planned, ready, single
@@ -148,7 +149,7 @@ def test_a_run_that_was_cut_off_does_what_is_missing_and_gives_the_same_bytes(ma
     assert len(asked) == len(found) - 2
     gather.fn(job, shards, [], folder)
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    assert len(names) == 18
+    assert len(names) == 19
     for name in names:
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
@@ -166,12 +167,12 @@ def test_a_part_whose_pictures_changed_is_done_again(made, tmp_path):
 
 def test_a_run_is_known_by_what_it_answers(made, tmp_path):
     file = written(tmp_path / "w.yaml", nodes(made))
-    same = begun(job_of(file), Inputs(paths=("a",)), False)
-    assert begun(job_of(file), Inputs(paths=("a",)), False) == same
+    same = begun(job_of(file), Inputs(paths=("a",)), [], False)
+    assert begun(job_of(file), Inputs(paths=("a",)), [], False) == same
     others = [
-        begun(job_of(file), Inputs(paths=("b",)), False),
-        begun(job_of(file), Inputs(paths=("a",)), True),
-        begun(single(made.detector), Inputs(paths=("a",)), False),
+        begun(job_of(file), Inputs(paths=("b",)), [], False),
+        begun(job_of(file), Inputs(paths=("a",)), [], True),
+        begun(single(made.detector), Inputs(paths=("a",)), [], False),
     ]
     assert len({same, *others}) == 4
 
@@ -274,7 +275,6 @@ def test_a_damaged_part_is_not_answered_with(shipped, tmp_path):
     whole = weights.read_bytes()
     try:
         weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        ready.cache_clear() if hasattr(ready, "cache_clear") else None
         with pytest.raises(Fault, match=r"weights\.safetensors: damaged: its sha256 is"):
             ready(job.model_copy(update={"name": "another"}))
     finally:

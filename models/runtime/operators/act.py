@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -26,6 +26,9 @@ class WriteAnnotations(Operator):
     unsure: Fraction = 0.3
     """From this score on it is written for review; below it, it is dropped."""
 
+    several: bool = False
+    """Whether a picture may have several concepts, each that is sure enough a label; else its best is the only one."""
+
     @model_validator(mode="after")
     def _in_order(self) -> WriteAnnotations:
         if self.unsure > self.sure:
@@ -34,14 +37,22 @@ class WriteAnnotations(Operator):
 
     def __call__(self, found: Concepts | Regions) -> Concepts | Regions:
         if isinstance(found, Concepts):
-            return Concepts(found.scores * (found.scores >= self.unsure), found.concepts)
-        kept = found[found.scores >= self.unsure]
+            return Concepts(found.scores * (found.scores >= np.float32(self.unsure)), found.concepts)
+        kept = found[found.scores >= np.float32(self.unsure)]
         more = {**kept.more, "verdict": self.verdicts(kept.scores)}
         return Regions(kept.boxes, kept.scores, kept.labels, kept.concepts, more)
 
+    def labels(self, found: Concepts | Regions) -> list[dict[str, Any]]:
+        """The rows of what it answered, each with its `verdict`; of concepts the best, unless there may be several."""
+        rows = [row for row in found.rows() if row["score"] > 0]
+        if isinstance(found, Concepts) and not self.several:
+            rows = rows[:1]
+        told = self.verdicts(np.array([row["score"] for row in rows], np.float32))
+        return [row | {"verdict": str(verdict)} for row, verdict in zip(rows, told, strict=True)]
+
     def verdicts(self, scores: Array) -> Array:
         """(N,) text: `accepted` or `review` for each score of `unsure` or more."""
-        return np.where(scores >= self.sure, ACCEPTED, REVIEW)
+        return np.where(scores >= np.float32(self.sure), ACCEPTED, REVIEW)
 
 
 class WriteCrops(Operator):

@@ -94,7 +94,7 @@ class TileMerge(Operator):
         more = {name: column for name, column in found.more.items() if name != "parent"}
         if not len(found):
             return replace(found, more=more)
-        if found.more.get("parent", np.array([len(tiles)])).max() >= len(tiles):
+        if not _within(found, tiles.regions.boxes):
             raise Fault("tile-merge: the regions were not found in these tiles. Ask a detector about image-tile's.")
         pieces = self._pieces(found, tiles.regions.boxes)
         reach = _reach(found.more["parent"], tiles.regions.boxes)
@@ -129,6 +129,15 @@ class TileMerge(Operator):
         ours = _inside(found.boxes[others], tiles[parents[one]])
         same = overlaps(theirs, ours) > self.iou
         return same if self.across_concepts else same & (found.labels[others] == found.labels[one])
+
+
+def _within(found: Regions, tiles: Array) -> bool:
+    """Whether every region says in which of the tiles (T, 4) it was found, and lies there."""
+    parents = found.more.get("parent")
+    if parents is None or parents.max() >= len(tiles):
+        return False
+    own, slack = tiles[parents], 1e-6
+    return bool((found.boxes[:, :2] >= own[:, :2] - slack).all() and (found.boxes[:, 2:] <= own[:, 2:] + slack).all())
 
 
 def _reach(parents: Array, tiles: Array) -> list[Array]:

@@ -123,6 +123,7 @@ def on_regions(views: Views, answers: Sequence, gives: str, concepts: tuple[str,
         vectors = np.stack([answer.vector for answer in answers]) if count else np.zeros((0, 0), np.float32)
         return replace(regions, more={**more, "embedding": vectors})
     if gives == "clusters":
+        more.pop("concept_scores", None)  # of other concepts
         best = [(answer.score, answer.cluster) for answer in answers]
     else:
         best = [(float(answer.scores.max()), int(answer.scores.argmax())) for answer in answers]

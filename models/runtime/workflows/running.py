@@ -33,12 +33,9 @@ class Workflow:
     def load(cls, file: Path, part: Callable[[str], Any]) -> Workflow:
         """From a registered workflow's file; part: gives the predictor in a folder of that name beside it."""
         content = json.loads(file.read_text(encoding="utf-8"))
-        files = {version: row.pop("files") for version, row in content["signatures"].items()}
-        known = {
-            name: Signature(**row | {"concepts": tuple(row["concepts"])}) for name, row in content["signatures"].items()
-        }
-        graph = parse({"workflow": content["workflow"]}, [])
-        return cls(plan(graph, known, str(file)), {version: part(folder) for version, folder in files.items()})
+        graph, signatures = parse({"workflow": content["workflow"]}, []), content["signatures"]
+        found = plan(graph, known(signatures), str(file))
+        return cls(found, {version: part(row["files"]) for version, row in signatures.items()})
 
     def table(
         self, pictures: Sequence[Picture], fps: float | None = None, batch_size: int = 16
@@ -91,6 +88,14 @@ class Workflow:
             on_regions(each, found, step.signature.gives, step.concepts)
             for each, found in zip(given, split, strict=True)
         ]
+
+
+def known(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, Signature]:
+    """The signatures in a registered workflow's file."""
+    return {
+        version: Signature(row["version"], row["type"], row["gives"], tuple(row["concepts"]))
+        for version, row in rows.items()
+    }
 
 
 def _called(step: Step, call: Callable[..., Any], values: Mapping[str, list[Any]], times: Sequence[float]) -> list[Any]:

@@ -57,6 +57,11 @@ class Plan:
     steps: tuple[Step, ...]
 
     @property
+    def versions(self) -> tuple[str, ...]:
+        """The models in it, each once, in the order they are asked."""
+        return tuple(dict.fromkeys(step.signature.version for step in self.steps if step.signature is not None))
+
+    @property
     def in_order(self) -> bool:
         """Whether it follows frames one after the other."""
         return any(step.operator is not None and step.operator.in_order for step in self.steps)
@@ -72,6 +77,7 @@ class _Checked:
     nodes: dict[str, Node] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=lambda: {PICTURE: PICTURE})  # "": not known, for a fault before it
     concepts: dict[str, Names] = field(default_factory=lambda: {PICTURE: ()})
+    followed: set[str] = field(default_factory=set)  # nodes whose crops are of regions that have ids
 
 
 def plan(graph: Graph, signatures: Mapping[str, Signature | str], where: str = "", faults: Sequence[str] = ()) -> Plan:
@@ -155,7 +161,8 @@ def _model(node: Node, known: _Checked) -> Step | None:
     gives, concepts = signature.gives, signature.concepts
     if taken[0] == "images":
         concepts = known.concepts[wires["image"][0]] if gives == "embeddings" else concepts
-        gives = "regions"
+        # A crop's region keeps its id; what a detector finds anew in it has none.
+        gives = "frames" if gives != "regions" and wires["image"][0] in known.followed else "regions"
     return Step(node, gives, concepts, wires, takes=taken[0], signature=signature)
 
 
@@ -187,6 +194,9 @@ def _operator(node: Node, known: _Checked) -> Step | None:
         gives = types[0]
     else:
         gives = kind.gives
+    sources = {source for each in wires.values() for source in each}
+    if gives == "images" and (known.followed & sources or "frames" in _types(tuple(sources), known)):
+        known.followed.add(node.id)
     return Step(node, gives, operator.concepts(given), wires, operator=operator)
 
 
