@@ -82,7 +82,7 @@ def keen(network: nn.Module) -> None:
     lively(network)
     for name, tensor in network.named_parameters():
         if name.endswith("bias"):
-            tensor.clamp_(min=1.0)
+            tensor.clamp_(min=2.5)
 
 
 def lines(folder: Path) -> list[dict]:
