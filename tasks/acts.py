@@ -99,7 +99,7 @@ def _write_crops(step: Step, job: Job, places: Sequence[Path], target: Path) -> 
     """Every crop below a folder of its concept, and `crops.csv`: which picture and box each is from."""
     rows = []
     for place, row in noted(places):
-        to = free(target / row["crop"])
+        to = free(target / "crops" / row["crop"])
         linked(place / "crops" / row["crop"], to)
         x0, y0, x1, y1 = row.pop("box")
         rows.append(row | {"crop": to.relative_to(target).as_posix(), "x0": x0, "y0": y0, "x1": x1, "y1": y1})

@@ -71,18 +71,18 @@ def card(version: Version) -> Card:
     """What the version says of itself. Raises Fault for a workflow, which is no single model."""
     if version.type == "workflow":
         raise Fault(f"{version} is a workflow, not a model: `sightline workflow run {version} PICTURES` asks it.")
-    with _checked(version, "card.json") as file:
+    with file_of(version, "card.json") as file:
         return Card.read(file)
 
 
 def trained_on(version: Version) -> frozenset[str]:
     """sha256 of every image the version learned from or was picked by (train and val)."""
-    with _checked(version, "trained_on.txt") as file:
+    with file_of(version, "trained_on.txt") as file:
         return frozenset(file.read_text(encoding="utf-8").split())
 
 
 @contextmanager
-def _checked(version: Version, name: str) -> Iterator[Path]:
+def file_of(version: Version, name: str) -> Iterator[Path]:
     """One of a version's files, as it was registered."""
     with files_of(version) as folder:
         try:

@@ -96,6 +96,7 @@ def _join(
     job: Job, workflow: Workflow, shards: Sequence[Shard], rejected: list[dict[str, str]], folder: Path
 ) -> dict[str, Any]:
     whole = folder / ".predictions.jsonl"  # takes its name when all is there: a folder with that name is refused
+    whole.unlink(missing_ok=True)  # a link there would be written through
     with whole.open("w", encoding="utf-8") as file:
         for shard in shards:
             with (folder / PARTS / f"{shard.at:06d}.jsonl").open(encoding="utf-8") as part:

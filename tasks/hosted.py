@@ -26,7 +26,7 @@ TYPES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
-MARGIN = re.compile(r"margin-(\d+)-image-crop")  # its public crops, by the percent of a region that they cut out
+MARGIN = re.compile(r"margin-(\d{1,4})-image-crop")  # its public crops, by the percent of a region that they cut out
 
 
 def is_hosted(row: Any) -> bool:
@@ -53,7 +53,8 @@ def _node(node: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
     named = node.get("model")
     theirs = named if isinstance(named, dict) else {"model_id": named}
     linked = node.get("node_inputs")
-    before = [each.get("node_id") if isinstance(each, dict) else each for each in linked or []]
+    links = linked if isinstance(linked, list) else [linked] if linked else []
+    before = [each.get("node_id") if isinstance(each, dict) else each for each in links]
     id, type = (str(theirs.get(name) or "") for name in ("model_id", "model_type_id"))
     info = theirs.get("output_info")
     given = info.get("params") if isinstance(info, dict) else None

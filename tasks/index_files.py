@@ -139,6 +139,9 @@ def damaged(path: Path, why: str) -> Fault:
     )
 
 
+BLOCK = 16_384  # vectors that are looked at at once
+
+
 def open_index(folder: Path) -> VisualIndex:
     """The index in a folder, its files as long as they were written. Raises Fault that names the one that is not."""
     path = folder / HEAD
@@ -157,7 +160,12 @@ def open_index(folder: Path) -> VisualIndex:
         there = file.stat().st_size if file.is_file() else 0
         if there != size:
             raise damaged(file, f"it has {there} bytes, {size} were written")
-    return VisualIndex(head, folder)
+    index = VisualIndex(head, folder)
+    for start in range(0, head.count, BLOCK):
+        lengths = np.linalg.norm(index.vectors[start : start + BLOCK], axis=1)
+        if not (np.abs(lengths - 1) < 0.01).all():  # also not a number
+            raise damaged(folder / VECTORS, "a vector in it is not of length 1")
+    return index
 
 
 def home() -> Path:

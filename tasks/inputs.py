@@ -19,6 +19,7 @@ from tasks.data.dataset import named_dataset
 from tasks.data.urls import fetch, host_of, is_url
 from tasks.data.video import SUFFIXES as VIDEOS
 from tasks.data.video import frames
+from tasks.files import LONGEST
 from tasks.pictures import expand
 
 SHARD = 512  # pictures a Prefect task: a row in the UI for each, and no more than that is done twice
@@ -97,6 +98,7 @@ class Seen:
 
     def named(self, ending: str, above: str = "") -> Path:
         """What a file made of it is called: its own name, a frame's number, the ending; in a folder `above`."""
+        above = above.encode()[:LONGEST].decode(errors="ignore")
         frame = "" if self.number is None else f"-{self.number:06d}"
         stem = Path(self.path.partition("?")[0] if is_url(self.path) else self.path).stem
         return Path(UNSAFE.sub("_", above)) / f"{UNSAFE.sub('_', stem)}{frame}{ending}"
@@ -106,7 +108,7 @@ def parts(given: Inputs) -> tuple[list[Part], list[dict[str, str]]]:
     """The parts there are, and rows (path, reason) on what is no input. Raises Fault when there is not one."""
     paths, rejected = _found(given)
     if not paths:
-        said = [f"{row['path']}: {row['reason']}" for row in rejected[:TOLD]]
+        said = [f"{row['path']}: {row['reason']}" for row in rejected[:TOLD]] or ["what was given is empty"]
         more = [f"and {len(rejected) - TOLD} more"] if len(rejected) > TOLD else []
         raise Fault(f"there is no picture to predict on. {'; '.join(said + more)}")
     found: list[Part] = []
@@ -146,6 +148,8 @@ def _listed(file: str) -> list[str]:
     if not file:
         return []
     try:
+        if not Path(file).is_file():  # a pipe would be waited for
+            raise OSError("it is no file")
         text = Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise Fault(f"{short(file)}: no list of paths can be read from it ({error})") from None

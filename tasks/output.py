@@ -12,10 +12,12 @@ from itertools import count
 from pathlib import Path
 
 from models.runtime.faults import Fault, short
+from tasks.data.formats.names import readable
 from tasks.files import alone_at, write
+from tasks.pictures import OWN
 from tasks.workspace import root
 
-PARTS = ".sightline-parts"  # a name that nobody else has: what lies in it is taken away
+PARTS = OWN  # a name that nobody else has: what lies in it is taken away
 LOCK = "lock"
 RUN = "run"  # in the parts: the digest of what is being answered
 RESULTS = (
@@ -90,6 +92,10 @@ def _clear(folder: Path, run: str) -> None:
 
 
 def _check_free(folder: Path) -> None:
+    if readable(str(folder)) != str(folder):
+        raise Fault(f"{short(readable(str(folder)))}: its name is not UTF-8. Name another --output.")
+    if (folder / PARTS).is_symlink():  # what it leads to is not ours to take away
+        raise Fault(f"{folder / PARTS}: a link. Remove it, or name another --output.")
     if (folder / "predictions.jsonl").exists():
         raise Fault(f"{folder}: holds predictions already. Name another folder, or remove it.")
     taken = [path.name for path in _results(folder)]

@@ -12,6 +12,8 @@ from models.runtime.images import SUFFIXES
 from tasks.data.formats.names import readable
 from tasks.data.video import SUFFIXES as VIDEOS
 
+OWN = ".sightline-parts"  # what a prediction that writes there has drawn so far is nobody's input
+
 
 def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
     """The pictures and videos that files, folders and globs mean, each once, and rows on what is none of these."""
@@ -38,7 +40,8 @@ def _meant(entry: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and p.is_file())
+        every = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and OWN not in p.parts)
+        inside = sorted(p for p in every if p.is_file())
         if not inside:
             raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))}), and no video")
         return inside

@@ -1,4 +1,4 @@
-"""Calls to other programs: JSON by POST, to hosts that somebody allowed."""
+"""Calls to other programs: JSON by POST, to hosts that somebody allowed; a proxy in between was not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from models.runtime.faults import Fault
 
@@ -25,7 +25,7 @@ def post(url: str, content: dict[str, Any]) -> None:
     body = json.dumps(content, ensure_ascii=False).encode()
     request = Request(url, body, {"Content-Type": "application/json"}, method="POST")
     try:
-        with build_opener(_Stay).open(request, timeout=SECONDS) as answer:
+        with build_opener(_Stay, ProxyHandler({})).open(request, timeout=SECONDS) as answer:
             if not 200 <= answer.status < 300:
                 raise Fault(f"{url}: answered {answer.status}")
     except HTTPError as error:

@@ -68,7 +68,7 @@ def _code() -> str:
 class Shard(BaseModel):
     """A part of a prediction: where it lies, how much it answered, what each node found, what could not be read.
 
-    digest: of the part's inputs.  found: by node, how often each concept.
+    digest: of the part's inputs.  found: by node, how often each concept.  sizes: bytes of each file it wrote.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,6 +78,7 @@ class Shard(BaseModel):
     images: int
     found: dict[str, dict[str, int]] = {}
     rejected: list[dict[str, str]] = []
+    sizes: dict[str, int] = {}
     video: bool = False
 
 
@@ -127,7 +128,15 @@ def predict_shard(job: Job, part: Part, given: Inputs, folder: Path, draw: bool)
                 count += 1
         file.flush()
         os.fsync(file.fileno())  # or a power cut could leave a part that says it is whole, and is not
-    shard = Shard(at=part.at, digest=digest, images=count, found=found, rejected=rejected, video=part.video)
+    shard = Shard(
+        at=part.at,
+        digest=digest,
+        images=count,
+        found=found,
+        rejected=rejected,
+        sizes=_sizes(place),
+        video=part.video,
+    )
     with writing(folder):
         write(place.with_suffix(".json"), shard.model_dump_json())
     what = "frames" if part.video else "pictures"
@@ -141,7 +150,14 @@ def _stands(place: Path, digest: str) -> Shard | None:
         shard = Shard.model_validate_json(place.with_suffix(".json").read_bytes())
     except (OSError, ValueError):
         return None
-    return shard if shard.digest == digest else None
+    return shard if (shard.digest, shard.sizes) == (digest, _sizes(place)) else None
+
+
+def _sizes(place: Path) -> dict[str, int]:
+    """Bytes of a part's files, by their path below all parts."""
+    below = sorted(path for path in place.rglob("*") if path.is_file())
+    lines = place.with_suffix(".jsonl")
+    return {path.relative_to(place.parent).as_posix(): path.stat().st_size for path in (lines, *below) if path.exists()}
 
 
 def _add(found: dict[str, Counter[str]], workflow: Workflow, answers: dict[str, Any]) -> None:

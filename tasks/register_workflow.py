@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
+import re
 import shutil
 import tempfile
 import warnings
@@ -21,7 +22,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from models.catalog import libraries
-from models.runtime.faults import Fault
+from models.runtime.faults import Fault, short
 from models.runtime.workflows.wiring import Plan
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, card, files_of
@@ -46,6 +47,8 @@ def register_workflow(job: Job, alias: str = CHAMPION) -> Version:
     A workflow that is registered already, with the same parts and code, is not entered twice; the alias goes to it.
     Raises Fault where a model of another kind has its name.
     """
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]{0,63}", alias) or alias == "latest":
+        raise Fault(f"{short(alias)!r} is no alias: it begins with a letter, then letters, digits, `-` and `_`")
     others = [version for version in versions(job.name) if version.type != WORKFLOW]
     if others:
         raise Fault(f"{others[-1]} is a {others[-1].type}: a workflow cannot have its name. Give another with --name.")

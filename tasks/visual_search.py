@@ -68,7 +68,7 @@ def look(
     """
     if not 1 <= top <= TOP:
         raise Fault(f"top-k: a number from 1 to {TOP} is wanted, got {top}")
-    sheet = checked_sheet(sheet or index.folder.parent / "hits.jpg")
+    sheet = checked_sheet(sheet or index.folder.parent / "hits.jpg", Path(picture))
     mask = chosen(index, where) if where else None
     version = same_version(index)
     asked, vector = _asked(version, picture, box)
@@ -162,8 +162,10 @@ def _part(image: Image.Image, box: Box, picture: Path) -> Image.Image:
     return image.crop((math.floor(x0), math.floor(y0), math.ceil(x1), math.ceil(y1)))
 
 
-def checked_sheet(path: Path) -> Path:
-    """Where a sheet can be written. Raises Fault where its name says that it is no JPEG."""
+def checked_sheet(path: Path, asked: Path | None = None) -> Path:
+    """Where a sheet can be written. Raises Fault where its name says that it is no JPEG, and for the picture asked."""
+    if asked is not None and path.exists() and asked.exists() and path.samefile(asked):
+        raise Fault(f"{path}: is the picture that is asked about; the sheet would take its place. Name another file.")
     if path.suffix.lower() not in SHEETS:
         raise Fault(f"{path}: a sheet is written as JPEG. Name a file that ends in .jpg.")
     return path.resolve()

@@ -20,7 +20,7 @@ from models.runtime.workflows.graph import PICTURE, Graph, Node, Wire, parse
 from models.runtime.workflows.running import Workflow, known
 from models.runtime.workflows.wiring import Plan, Signature, plan
 from tasks.answers import in_our_words
-from tasks.artifacts import card, files_of
+from tasks.artifacts import card, file_of, files_of
 from tasks.hosted import is_hosted, translated
 from tasks.parsed import parsed
 from tasks.plan import check_name
@@ -68,6 +68,8 @@ def job_of(given: str, models: str = "") -> Job:
     Raises Fault with everything that is wrong with it.
     """
     file = workflow_file(given)
+    if file is None and models:
+        raise Fault(f"{given} is registered and names its models itself, so that --models {models} has nothing to say")
     if file is None:
         return model_job(given)
     graph = pinned(*read(file, models))
@@ -131,6 +133,8 @@ def _mapping(file: str) -> dict[str, str]:
     if not file:
         return {}
     try:
+        if not Path(file).is_file():  # a device gives bytes without end
+            raise ValueError("it is no file")
         row = parsed(Path(file).read_bytes())
     except (OSError, ValueError) as error:
         raise Fault(f"{file}: cannot be read as YAML ({error})") from None
@@ -195,8 +199,8 @@ NODE = "model"  # the id of a single model's node
 
 def registered_job(version: Version) -> Job:
     """A registered workflow, with the graph it was registered with."""
-    with files_of(version) as folder:
-        content = json.loads((folder / GRAPH).read_text(encoding="utf-8"))
+    with file_of(version, GRAPH) as file:
+        content = json.loads(file.read_text(encoding="utf-8"))
     graph = {"workflow": content["workflow"]}
     return Job(name=str(version), version=str(version), graph=graph, signatures=content["signatures"])
 

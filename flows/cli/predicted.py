@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import typer
@@ -25,8 +26,10 @@ def inputs_of(
         raise typer.BadParameter("name pictures, or --list FILE, or --dataset NAME", param_hint="PATHS")
     if split and not dataset:
         raise typer.BadParameter("is a dataset's: name that with --dataset", param_hint="--split")
-    if fps is not None and fps <= 0:
+    if fps is not None and not 0 < fps < math.inf:
         raise typer.BadParameter("must be above 0", param_hint="--fps")
+    if "" in (hosts or ()):
+        raise typer.BadParameter("name a host, as example.com", param_hint="--allow-host")
     if fps is not None and every > 1:
         raise typer.BadParameter("give either --fps or --every", param_hint="--every")
     from tasks.inputs import Inputs

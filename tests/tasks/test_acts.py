@@ -14,6 +14,7 @@ from PIL import Image
 
 from models.runtime.faults import Fault
 from tasks.data import formats
+from tasks.data.video_writer import Writer
 from tasks.inputs import Inputs
 from tasks.predict import begun
 from tasks.registry import set_alias
@@ -74,6 +75,24 @@ def test_sure_regions_are_accepted_unsure_ones_reviewed_and_the_rest_dropped(mad
     assert [row["verdict"] for row in told["nodes"]["label"]["regions"]] == ["review"] * 2
     assert [list(box) for box in first.boxes] == [pytest.approx(box) for box in boxes]
     assert first.metadata["state"] == "review"
+
+
+def test_frames_have_a_picture_each_and_nobodys_file_is_touched(made, tmp_path):
+    frames = tmp_path / "in"
+    frames.mkdir()
+    with Writer(frames / "clip.mp4", 64, 64, 10) as video:
+        for i in range(3):
+            video.write(Image.new("RGB", (64, 64), (60 * i, 0, 0)), i * 100.0)
+    Image.new("RGB", (64, 64)).save(frames / "clip.jpg")
+    before = (frames / "clip.jpg").read_bytes()
+    label = {"id": "label", "operator": "write-annotations", "params": {"sure": 0.0, "unsure": 0.0}, "inputs": ["best"]}
+    find = {"id": "best", "model": made.detector.name, "params": {"threshold": 0.0}, "inputs": ["image"]}
+    done = answered(job_of(written(tmp_path / "w.yaml", [find, label])), [frames], tmp_path / "out")
+    assert done["acts"]["label"]["accepted"] == 4
+    pictures = sorted(path.name for path in (tmp_path / "out/acts/label/accepted/images").iterdir())
+    assert pictures == ["clip-000000.jpg", "clip-000001.jpg", "clip-000002.jpg", "clip.jpg"]
+    assert (frames / "clip.jpg").read_bytes() == before
+    assert (frames / "clip.jpg").stat().st_nlink == 1
 
 
 def test_concepts_become_labels_too(made, tmp_path):

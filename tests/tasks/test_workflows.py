@@ -15,11 +15,13 @@ import yaml
 from PIL import Image
 
 from models.runtime.faults import Fault
+from tasks import gather as gather_room
 from tasks import inputs, predict
+from tasks.acts import finish
 from tasks.artifacts import artifacts, card
 from tasks.gather import gather
 from tasks.inputs import Inputs, parts
-from tasks.output import PARTS
+from tasks.output import PARTS, output_folder
 from tasks.predict import begun, predict_shard, standing
 from tasks.register_workflow import register_workflow
 from tasks.registry import resolve, set_alias, versions
@@ -152,6 +154,51 @@ def test_a_run_that_was_cut_off_does_what_is_missing_and_gives_the_same_bytes(ma
     assert len(names) == 19
     for name in names:
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_part_that_lost_lines_is_done_again(made, tmp_path):
+    job, given = job_of(written(tmp_path / "w.yaml", nodes(made))), Inputs(paths=(str(made.pictures),))
+    (part,), _ = parts(given)
+    folder = tmp_path / "out"
+    (folder / PARTS).mkdir(parents=True)
+    first = predict_shard.fn(job, part, given, folder, False)
+    file = folder / PARTS / "000000.jsonl"
+    whole = file.read_bytes()
+    file.write_bytes(b"".join(whole.splitlines(keepends=True)[:3]))
+    assert predict_shard.fn(job, part, given, folder, False) == first
+    assert file.read_bytes() == whole
+
+
+def test_a_key_that_stands_twice_is_told(tmp_path):
+    (tmp_path / "w.yaml").write_text("workflow:\n  name: a\n  name: b\n  nodes: []\n")
+    with pytest.raises(Fault, match=r"cannot be read as YAML \(the key 'name' stands twice, again in line 3\)"):
+        job_of(str(tmp_path / "w.yaml"))
+
+
+def test_a_workflow_does_not_take_a_models_name(made, tmp_path):
+    job = from_file(written(tmp_path / "w.yaml", nodes(made)), made.detector.name)
+    told = rf"{made.detector} is a visual-detector: a workflow cannot have its name\. Give another with --name"
+    with pytest.raises(Fault, match=told):
+        register_workflow.fn(job)
+    assert len(versions(made.detector.name)) == 1
+
+
+def test_a_run_that_failed_at_its_end_leaves_nothing_double(made, tmp_path, monkeypatch):
+    save = {"id": "save", "operator": "write-crops", "inputs": ["crops"]}
+    job = job_of(written(tmp_path / "w.yaml", nodes(made, save=save)))
+    run = begun(job, Inputs(), [], False)
+
+    def once() -> None:
+        with output_folder("w", run, str(tmp_path / "out")) as folder:
+            answered(job, [made.pictures], folder)
+
+    with monkeypatch.context() as patch, pytest.raises(Fault, match="full"):
+        patch.setattr(gather_room, "finish", lambda *told: (finish(*told), (_ for _ in ()).throw(Fault("full"))))
+        once()
+    once()
+    answered(job, [made.pictures], tmp_path / "whole")
+    names = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert names == sorted(p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file())
 
 
 def test_a_part_whose_pictures_changed_is_done_again(made, tmp_path):

@@ -10,6 +10,7 @@ from ..faults import choices, short
 
 PICTURE = "image"  # what a node names to take the picture the workflow is given
 NODE_KEYS = ("id", "model", "operator", "params", "inputs")
+MOST = 1000  # nodes
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -71,6 +72,9 @@ def parse(row: Any, faults: list[str]) -> Graph:
         name = ""
     if not isinstance(nodes, list) or not nodes:
         faults.append(f"workflow.nodes: must be a list with a node or more, got {short(nodes)!r}")
+        nodes = []
+    if len(nodes) > MOST:
+        faults.append(f"workflow.nodes: {len(nodes)} nodes, {MOST} is the most")
         nodes = []
     read = [_node(entry, place, faults) for place, entry in enumerate(nodes, 1)]
     return Graph(name, tuple(node for node in read if node is not None))

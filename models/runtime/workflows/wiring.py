@@ -14,6 +14,7 @@ from ..operators.operator import AS, Names, Operator, Port
 from .graph import PICTURE, Graph, Node
 
 MODEL_PORTS = {"image": Port(("image", "images"))}
+TOLD = 100  # faults in one answer
 MODEL_PARAMS = ("threshold",)
 
 
@@ -93,7 +94,9 @@ def plan(graph: Graph, signatures: Mapping[str, Signature | str], where: str = "
     steps = [step for node in order if (step := _step(node, known)) is not None]
     if known.faults:
         count = f"{len(known.faults)} fault{'s' * (len(known.faults) > 1)}"
-        raise Fault("\n  ".join([f"{where or graph.name}: {count}", *known.faults]))
+        told = [short(fault, 600) for fault in known.faults[:TOLD]]
+        more = [f"and {len(known.faults) - TOLD} more"] if len(known.faults) > TOLD else []
+        raise Fault("\n  ".join([f"{where or graph.name}: {count}", *told, *more]))
     return Plan(graph.name, tuple(steps))
 
 
@@ -237,6 +240,8 @@ def _wired(node: Node, ports: Mapping[str, Port], known: _Checked) -> dict[str, 
             known.faults.append(f"{node.id}.{short(wire.port)}: no such input. {choices(wire.port, ports)}")
             continue
         port = wire.port or _free(given, ports, wired)
+        if not port and not given:  # what it is, its own fault says
+            continue
         if not port:
             known.faults.append(_misfit(node, wire.node, given, ports, wired))
             continue
