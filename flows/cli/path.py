@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from flows.cli.given import a_share, a_split
 from flows.cli.output import MODEL, Json, answer, bold, loading, number, run, table
-from flows.cli.predicted import inputs_of, story
+from flows.cli.predicted import Draw, Every, Fps, Hosts, Listed, OfDataset, Output, Paths, Split, inputs_of, story
 
 COUNTED = "Least score that counts; default: the model's own. Unused where concepts exclude each other."
 SPLIT = "train, val or test, or several with + between."
@@ -18,8 +18,6 @@ SPLITS_HELP = f"{SPLIT[:-1]}; may be given again; default: test."
 OVERLAP = "From which overlap (IoU) on a region hits a box, above 0 and at most 1."
 IMPROVED = "By how much a new version must be better; default: as the app's gate says."
 ANSWERED = "Least score that is answered; default: a detector's own, 0 for a classifier."
-OF_DATASET = "Of a dataset: train, val or test; default: all."
-HOSTS = "A host that addresses may name; may be given again. Default: nothing is fetched."
 
 
 def add_to(app: typer.Typer) -> None:
@@ -169,18 +167,16 @@ def compare(
 
 def predict(
     model: Annotated[str, Argument(help=MODEL)],
-    paths: Annotated[list[str] | None, Argument(help="Files, folders, globs, videos or http(s) addresses.")] = None,
+    paths: Paths = None,
     threshold: Annotated[float | None, Option(min=0, max=1, help=ANSWERED)] = None,
-    output: Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")] = "",
-    draw: Annotated[
-        bool, Option("--draw", help="Also save every picture or video with its answer drawn on it.")
-    ] = False,
-    list: Annotated[str, Option(help="A file with a path or address a line.")] = "",
-    dataset: Annotated[str, Option(help="The pictures of a dataset instead.")] = "",
-    split: Annotated[str | None, Option(parser=a_split, metavar="SPLIT", help=OF_DATASET)] = None,
-    allow_host: Annotated[list[str] | None, Option(help=HOSTS)] = None,
-    fps: Annotated[float | None, Option(help="Of a video at most so many frames a second; default: all.")] = None,
-    every: Annotated[int, Option(min=1, help="Of a video each N-th frame.")] = 1,
+    output: Output = "",
+    draw: Draw = False,
+    list: Listed = "",
+    dataset: OfDataset = "",
+    split: Split = None,
+    allow_host: Hosts = None,
+    fps: Fps = None,
+    every: Every = 1,
     json: Json = False,
 ) -> None:
     """Answer for new pictures and videos: JSON Lines, Parquet and, with --draw, pictures and videos."""

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
+
+from flows.cli.given import a_split
 
 LISTED = 20  # concepts in a prediction's line; --json holds all
+OF_DATASET = "Of a dataset: train, val or test; default: all."
+HOSTS = "A host that addresses, and a webhook, may name; may be given again. Default: nothing is fetched or sent."
+
+Paths = Annotated[list[str] | None, Argument(help="Files, folders, globs, videos or http(s) addresses.")]
+Output = Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")]
+Draw = Annotated[bool, Option("--draw", help="Also save every picture or video with what was found drawn on it.")]
+Listed = Annotated[str, Option(help="A file with a path or address a line.")]
+OfDataset = Annotated[str, Option(help="The pictures of a dataset instead.")]
+Split = Annotated[str | None, Option(parser=a_split, metavar="SPLIT", help=OF_DATASET)]
+Hosts = Annotated[list[str] | None, Option(help=HOSTS)]
+Fps = Annotated[float | None, Option(help="Of a video at most so many frames a second; default: all.")]
+Every = Annotated[int, Option(min=1, help="Of a video each N-th frame.")]
 
 
 def inputs_of(

@@ -8,16 +8,12 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from flows.cli.given import a_split
 from flows.cli.group import Commands, add
 from flows.cli.output import Json, answer, aside, loading, run, table
-from flows.cli.predicted import inputs_of, story
+from flows.cli.predicted import Draw, Every, Fps, Hosts, Listed, OfDataset, Output, Paths, Split, inputs_of, story
 
 FILE = "A workflow's file, its name under workflows/, or a registered one."
 MODELS = "For a hosted platform's workflow: a YAML file with `their-model-id: our-model@champion` a line."
-PATHS = "Files, folders, globs, videos or http(s) addresses."
-OF_DATASET = "Of a dataset: train, val or test; default: all."
-HOSTS = "A host that addresses, and a webhook, may name; may be given again. Default: nothing is fetched or sent."
 PICTURE = Option(help="Also draw it into this file, .svg or .png.")
 
 
@@ -72,15 +68,15 @@ def workflow_operators(
 
 def workflow_run(
     file: Annotated[str, Argument(help=FILE)],
-    paths: Annotated[list[str] | None, Argument(help=PATHS)] = None,
-    output: Annotated[str, Option(help="Folder for the answers; default: a new one in predictions/.")] = "",
-    draw: Annotated[bool, Option("--draw", help="Also save every picture or video with what was found in it.")] = False,
-    list: Annotated[str, Option(help="A file with a path or address a line.")] = "",
-    dataset: Annotated[str, Option(help="The pictures of a dataset instead.")] = "",
-    split: Annotated[str | None, Option(parser=a_split, metavar="SPLIT", help=OF_DATASET)] = None,
-    allow_host: Annotated[list[str] | None, Option(help=HOSTS)] = None,
-    fps: Annotated[float | None, Option(help="Of a video at most so many frames a second; default: all.")] = None,
-    every: Annotated[int, Option(min=1, help="Of a video each N-th frame.")] = 1,
+    paths: Paths = None,
+    output: Output = "",
+    draw: Draw = False,
+    list: Listed = "",
+    dataset: OfDataset = "",
+    split: Split = None,
+    allow_host: Hosts = None,
+    fps: Fps = None,
+    every: Every = 1,
     models: Annotated[str, Option(help=MODELS)] = "",
     json: Json = False,
 ) -> None:

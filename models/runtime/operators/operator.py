@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-TYPES = ("image", "images", "concepts", "regions", "frames", "embeddings", "clusters", "count", "colors", "text")
 AS = {"frames": "regions"}  # what a type can be taken as: regions of frames, followed by their ids, are regions
 
 Names = tuple[str, ...]
