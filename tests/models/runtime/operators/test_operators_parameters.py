@@ -12,11 +12,12 @@ from pydantic.fields import FieldInfo
 
 from models.runtime.operators import OPERATORS
 from models.runtime.operators.findings import Colors, Counts, Text
-from models.runtime.operators.operator import TYPES, Operator, Port
+from models.runtime.operators.operator import Operator, Port
 from models.runtime.operators.views import View, Views
 from models.runtime.predictions import Clusters, Concepts, Regions
 
 NAMES = ("hail", "wind")
+TYPES = {"image", "images", "concepts", "regions", "frames", "embeddings", "clusters", "count", "colors", "text"}
 RANGES = annotated_types.Interval | annotated_types.Ge | annotated_types.Gt | annotated_types.Le | annotated_types.Lt
 LONG = annotated_types.MinLen | annotated_types.MaxLen | annotated_types.Len
 TOGETHER = {("line-counter", "line")}  # whose values are held against each other's, by a validator
@@ -40,7 +41,7 @@ def test_ports_are_what_it_is_called_with(kind):
     assert ("time_ms" in called) == kind.in_order
     for name, port in kind.takes.items():
         assert isinstance(port, Port)
-        assert port.types and set(port.types) <= set(TYPES)
+        assert port.types and set(port.types) <= TYPES
         assert (called[name].default is None) == port.optional
     assert kind.gives in {*TYPES, *kind.takes}
 
