@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from models.runtime.faults import Fault
+from models.runtime.workflows.plan import Step
 from models.runtime.workflows.running import Workflow
-from models.runtime.workflows.wiring import Step
 from tasks.data.hosts import parsed, permitted
 from tasks.files import Rows, as_csv, free, linked, write
 from tasks.inputs import Seen

@@ -8,7 +8,7 @@ import networkx as nx
 
 from models.runtime.faults import Fault, short
 from models.runtime.workflows.graph import PICTURE
-from models.runtime.workflows.wiring import Plan, Step
+from models.runtime.workflows.plan import Plan, Step
 from tasks.style import INK, PALE_INK, colour, paint_to
 
 SUFFIXES = (".svg", ".png")

@@ -11,8 +11,8 @@ from typing import Any
 from models.runtime.card import Card
 from models.runtime.operators.findings import Colors, Counts, Text
 from models.runtime.predictions import Clusters, Concepts, Embeddings, Regions
+from models.runtime.workflows.plan import Step
 from models.runtime.workflows.running import Workflow
-from models.runtime.workflows.wiring import Step
 from tasks.workflows import Job
 
 HELD = 50_000  # rows in memory at once; of vectors, which are long, a fiftieth

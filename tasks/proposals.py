@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from models.runtime.operators.act import ACCEPTED, REVIEW
-from models.runtime.workflows.wiring import Step
+from models.runtime.workflows.plan import Step
 from tasks.files import Rows, as_csv, free, write
 from tasks.inputs import Seen
 

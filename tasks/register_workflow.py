@@ -23,7 +23,7 @@ from prefect.cache_policies import NO_CACHE
 
 from models.catalog import libraries
 from models.runtime.faults import Fault, short
-from models.runtime.workflows.wiring import Plan
+from models.runtime.workflows.plan import Plan
 from tasks.answers import in_our_words
 from tasks.artifacts import artifacts_at, card, files_of
 from tasks.page import log

@@ -1,4 +1,4 @@
-"""Looking into a visual index: which one is meant, what is nearest to a picture, what is nearly the same."""
+"""Looking into a visual index: what is nearest to a picture, or to a part of it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from tasks.answers import in_our_words, predictor
 from tasks.data import nearest
 from tasks.data.graph import Graph
 from tasks.data.nearest import Nearest, exact, unit
-from tasks.data.twins import alike
-from tasks.hits import groups_sheet, hits_sheet
+from tasks.hits import hits_sheet
 from tasks.index_files import GRAPH, VisualIndex, damaged
 from tasks.index_rows import Where, chosen
 from tasks.registry import Version, resolve
@@ -169,78 +168,6 @@ def checked_sheet(path: Path, asked: Path | None = None) -> Path:
     if path.suffix.lower() not in SHEETS:
         raise Fault(f"{path}: a sheet is written as JPEG. Name a file that ends in .jpg.")
     return path.resolve()
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """Pictures of an index that are nearly the same.
-
-    groups: the largest first; rows of image, split, concepts, sha256, similarity (with the one most like it), `exact`
-    (another one of the group has its bytes), `leak` (the group reaches across splits) and `differ` (its concepts do).
-    pictures: in groups; `copies` of them have the bytes of another one; `leaks` groups reach across splits, and the
-    concepts of `differing` ones differ.
-    sheet: the contact sheet; empty where no two are alike.
-    """
-
-    dataset: str
-    dataset_version: str
-    model: str
-    threshold: float
-    images: int
-    pictures: int
-    copies: int
-    leaks: int
-    differing: int
-    groups: list[list[dict[str, Any]]]
-    sheet: str
-
-
-def duplicates(index: VisualIndex, threshold: float, sheet: Path | None = None) -> Duplicates:
-    """Groups of pictures whose cosine similarity is `threshold` or more, those across splits told."""
-    sheet = checked_sheet(sheet or index.folder.parent / "duplicates.jpg")
-    found = alike(index.vectors, threshold, lambda starts: watched(starts, "comparing"))
-    members: dict[int, list[int]] = {}
-    for number in np.flatnonzero(found.groups >= 0):
-        members.setdefault(int(found.groups[number]), []).append(int(number))
-    groups = [_group(index, numbers, found.scores) for numbers in members.values()]
-    groups.sort(key=len, reverse=True)
-    rows = [row for group in groups for row in group]
-    head = index.head
-    if groups:
-        what = f"{len(groups)} groups of {index}, alike by {threshold:g} or more; orange: across splits"
-        written(groups_sheet(groups, index.pictures, what), sheet)
-    return Duplicates(
-        dataset=head.dataset,
-        dataset_version=head.dataset_version,
-        model=head.model,
-        threshold=threshold,
-        images=head.count,
-        pictures=len(rows),
-        copies=sum(row["exact"] for row in rows),
-        leaks=sum(group[0]["leak"] for group in groups),
-        differing=sum(group[0]["differ"] for group in groups),
-        groups=groups,
-        sheet=str(sheet) if groups else "",
-    )
-
-
-def _group(index: VisualIndex, numbers: Sequence[int], scores: np.ndarray) -> list[dict[str, Any]]:
-    rows = [index.row(number) for number in numbers]
-    digests = [row.sha256 for row in rows]
-    leak, differ = len({row.split for row in rows}) > 1, len({row.concepts for row in rows}) > 1
-    return [
-        {
-            "image": row.image,
-            "split": row.split,
-            "concepts": list(row.concepts),
-            "sha256": row.sha256,
-            "similarity": round(float(min(1.0, scores[number])), 6),
-            "exact": digests.count(row.sha256) > 1,
-            "leak": leak,
-            "differ": differ,
-        }
-        for number, row in zip(numbers, rows, strict=True)
-    ]
 
 
 def watched(starts: Sequence[int], what: str) -> Iterable[int]:

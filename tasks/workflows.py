@@ -17,8 +17,9 @@ from pydantic import BaseModel, ConfigDict
 from models.runtime.faults import Fault, choices, short
 from models.runtime.kinds import KINDS
 from models.runtime.workflows.graph import PICTURE, Graph, Node, Wire, parse
+from models.runtime.workflows.plan import Plan, Signature
 from models.runtime.workflows.running import Workflow, known
-from models.runtime.workflows.wiring import Plan, Signature, plan
+from models.runtime.workflows.wiring import plan
 from tasks.answers import in_our_words
 from tasks.artifacts import card, file_of, files_of
 from tasks.hosted import is_hosted, translated
@@ -122,7 +123,7 @@ def read(file: Path, models: str = "") -> tuple[Graph, list[str], str]:
     except (OSError, ValueError) as error:
         raise Fault(f"{file}: cannot be read as YAML ({error})") from None
     if is_hosted(row):
-        row = translated(row, _mapping(models))
+        row = translated(row, _mapping(models), faults)
         where = f"{file} (--models FILE says which model here is meant by each of its ids)"
     elif models:
         raise Fault(f"{file}: names its models itself, so that --models {models} has nothing to say")

@@ -1,8 +1,12 @@
 """Every test has a workspace of its own; none sees this clone's data, servers or settings."""
 
+import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -26,3 +30,44 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     root.mkdir()
     monkeypatch.setenv("SIGHTLINE_ROOT", str(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def champions(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A detector, a classifier and pictures (`tests.chained.pair`), made once for all tests: none changes them."""
+    from tests.chained import pair  # torch and MLflow come in for tests that ask for it alone
+
+    folder = tmp_path_factory.mktemp("champions")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
+        return pair(folder)
+
+
+@pytest.fixture
+def sightline(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Call the command in this process: (exit code, standard output, standard error)."""
+    from flows.cli import main
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["sightline", *map(str, words)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as done:
+            main()
+        return int(done.value.code or 0), *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def answer(sightline: Callable[..., tuple[int, str, str]]) -> Callable[..., dict[str, Any]]:
+    """The one JSON object that a command answers when all is well."""
+
+    def call(*words: object) -> dict[str, Any]:
+        code, out, err = sightline(*words, "--json")
+        assert code == 0, err
+        assert out.count("\n") == 1
+        return json.loads(out)
+
+    return call

@@ -20,7 +20,7 @@ from tasks.output import PARTS
 from tasks.plan import PinnedDataset, TrainingPlan
 from tasks.predict import begun, predict_shard
 from tasks.register import register
-from tasks.registry import Version
+from tasks.registry import Version, set_alias
 from tasks.tracking import start_run
 from tasks.train import Checkpoint, plan_training, train, work_folder
 from tasks.workflows import Job, single
@@ -50,6 +50,13 @@ def planned(dataset: PinnedDataset, name: str = "", app: str = "", **given: obje
 def registered(plan: TrainingPlan, change: Callable[[nn.Module], object] | None = None) -> Version:
     """A version with the weights its network starts from, or what `change` makes of them; nothing is trained."""
     return register.fn(plan, checkpoint(plan, change))
+
+
+def champion(plan: TrainingPlan, change: Callable[[nn.Module], object] | None = None) -> Version:
+    """Such a version as the champion of its name."""
+    version = registered(plan, change)
+    set_alias(version, "champion")
+    return version
 
 
 def planned_on(dataset: PinnedDataset, embedder: object, template: str, **given: object) -> TrainingPlan:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +19,9 @@ from tasks.data.annotations import Annotation
 from tasks.data.store import heading
 from tasks.data.video_writer import Writer
 from tasks.plan import PinnedDataset
-from tasks.registry import set_alias
 from tasks.workflows import job_of
-from tests.registered import answered, lively, planned, registered
+from tests.chained import lines
+from tests.registered import answered, champion, lively, planned
 
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
 FEW = {"train": 4, "val": 2, "test": 3}
@@ -62,11 +61,8 @@ def demo(tmp_path_factory):
         digits.compose(folder)
         scenes = dataset(folder / "scenes", folder / "data" / "digit-scenes", "detection", 4)
         singles = dataset(folder / "digits", folder / "data" / "digits", "classification", 2)
-        for version in (
-            registered(planned(scenes, "digit-scenes-detector", image_size=128), keen),
-            registered(planned(singles, "digits-classifier")),
-        ):
-            set_alias(version, "champion")
+        champion(planned(scenes, "digit-scenes-detector", image_size=128), keen)
+        champion(planned(singles, "digits-classifier"))
     pictures = sorted((folder / "scenes" / "JPEGImages").glob("test_*.bmp"))
     whole = decode(pictures[0])
     with Writer(folder / "road.mp4", 160, 96, 10) as video:
@@ -83,10 +79,6 @@ def keen(network: nn.Module) -> None:
     for name, tensor in network.named_parameters():
         if name.endswith("bias"):
             tensor.clamp_(min=2.5)
-
-
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(text) for text in (folder / "predictions.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("file", sorted(WORKFLOWS.glob("*.yaml")), ids=lambda path: path.stem)

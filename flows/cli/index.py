@@ -114,8 +114,8 @@ def index_duplicates(
 ) -> None:
     """Groups of pictures that are nearly the same, copies byte for byte told apart, and those that cross splits."""
     loading()
+    from tasks.duplicates import duplicates
     from tasks.index_rows import behind, index_of
-    from tasks.visual_search import duplicates
 
     index = index_of(dataset, model)
     if late := behind(index):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import Any
 
 import pytest
 
-from flows.cli import main
 from flows.cli.output import table
 from tasks.plan import pin
 from tests.drawn import shapes
@@ -24,33 +22,6 @@ def source(tmp_path):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(drawn.path(entry), target)
     return tmp_path / "photos"
-
-
-@pytest.fixture
-def sightline(capsys, monkeypatch):
-    """Call the command in this process: (exit code, standard output, standard error)."""
-
-    def call(*words: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["sightline", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main()
-        return int(done.value.code or 0), *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def answer(sightline):
-    """The one JSON object that a command answers when all is well."""
-
-    def call(*words: Any) -> dict[str, Any]:
-        code, out, err = sightline(*words, "--json")
-        assert code == 0, err
-        assert out.count("\n") == 1
-        return json.loads(out)
-
-    return call
 
 
 def test_from_pictures_to_an_older_version(answer, sightline, source, tmp_path, monkeypatch):

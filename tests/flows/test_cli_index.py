@@ -2,49 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import typer
 
-from flows.cli import app, index, main
+from flows.cli import app
 from tasks import servers
 from tasks.data.version import versions
 from tests.drawn import shapes
 from tests.registered import pinned, planned, registered
-
-if not any(group.name == "index" for group in app.registered_groups):
-    index.add_to(app)
-
-
-@pytest.fixture
-def sightline(capsys, monkeypatch):
-    """Call the command in this process: (exit code, standard output, standard error)."""
-
-    def call(*words: Any) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["sightline", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main()
-        return int(done.value.code or 0), *capsys.readouterr()
-
-    return call
-
-
-@pytest.fixture
-def answer(sightline):
-    """The one JSON object that a command answers when all is well."""
-
-    def call(*words: Any) -> dict[str, Any]:
-        code, out, err = sightline(*words, "--json")
-        assert code == 0, err
-        assert out.count("\n") == 1
-        return json.loads(out)
-
-    return call
 
 
 @pytest.fixture

@@ -8,52 +8,35 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from flows.cli import main
 from flows.workflow import workflow
 from models.runtime.faults import Fault
 from tasks import inputs, predict
 from tasks.output import PARTS
-from tasks.registry import set_alias
-from tests.registered import lively, numbers, pinned, planned, registered
-from tests.tasks.test_workflows import lines, nodes, written
+from tests.chained import lines, nodes, written
+from tests.registered import numbers
 
 CODE = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A detector and a classifier, both champions, 16 pictures, and a workflow's file."""
-    folder = tmp_path_factory.mktemp("cli")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
-        shapes, scenes = pinned(folder / "shapes"), pinned(folder / "scenes", task="detection")
-        classifier, detector = registered(planned(shapes)), registered(planned(scenes), lively)
-        for version in (classifier, detector):
-            set_alias(version, "champion")
-    made = SimpleNamespace(classifier=classifier, detector=detector, pictures=Path(scenes.folder) / "images")
-    made.name = f"graded-{next(numbers)}"
-    made.file = written(folder / "w.yaml", nodes(made), made.name)
-    return made
+def made(champions, tmp_path_factory):
+    """The two champions, their pictures, and a workflow of them: its name and its file."""
+    name = f"graded-{next(numbers)}"
+    file = written(tmp_path_factory.mktemp("cli") / "w.yaml", nodes(champions), name)
+    return SimpleNamespace(**vars(champions), name=name, file=file)
 
 
 @pytest.fixture
-def sightline(capsys, monkeypatch, prefect_server):
-    """Call the command in this process: (exit code, standard output, standard error)."""
+def sightline(sightline, monkeypatch, prefect_server):
+    """Call `sightline workflow …`, which asks the server of all tests."""
     monkeypatch.setenv("PREFECT_API_URL", prefect_server)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["sightline", "workflow", *map(str, words)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as done:
-            main()
-        return int(done.value.code or 0), *capsys.readouterr()
-
-    return call
+    return partial(sightline, "workflow")
 
 
 def test_check_tells_all_faults_and_exits_with_1(sightline, made, tmp_path):

@@ -1,5 +1,6 @@
 """From `sightline up` to a pipeline that a worker ran: the real servers, in a workspace of their own."""
 
+import ast
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import yaml
 from PIL import Image
 
 from models.catalog import TYPES
@@ -22,6 +24,8 @@ from tasks.processes import bearing, end_all
 CODE = Path(__file__).resolve().parents[2]
 USUAL = ("PREFECT_API_URL", "PREFECT_HOME", "MLFLOW_TRACKING_URI", "SIGHTLINE_PREFECT_API")
 ENDS = ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+# Flows that commands alone start.
+BY_COMMAND = {"flows.folds.folds", "flows.label_issues.label_issues", "flows.rebuild.rebuild", "flows.sweep.sweep"}
 SMALL = "  template: resnet18\n  image_size: 32\n  epochs: 1\n  batch_size: 8\n"
 
 
@@ -86,6 +90,17 @@ def wait_for(true, seconds: float):
     return found
 
 
+def test_each_flow_has_a_deployment():
+    entries = yaml.safe_load((CODE / "prefect.yaml").read_text())["deployments"]
+    flows = {
+        f"flows.{path.stem}.{node.name}"
+        for path in (CODE / "flows").glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and any("flow(" in ast.unparse(mark) for mark in node.decorator_list)
+    }
+    assert {entry["entrypoint"] for entry in entries} == flows - BY_COMMAND
+
+
 def test_up_answers_when_both_servers_do_and_all_is_deployed(project, servers):
     assert servers["started"] is True
     assert (servers["deployments"], servers["notes"]) == ("ready", ["shades runs at 15 4 * * * now"])
@@ -114,7 +129,8 @@ def test_everything_is_deployed_and_an_apps_night_is_scheduled(project, servers)
     found = {entry["name"]: entry for entry in ask(servers["prefect_api"] + "/deployments/filter", {})}
     training = {f"train-{type}" for type in TYPES}
     nights = {"pipeline-listings", "pipeline-roofs", "pipeline-shades"}
-    assert set(found) == training | nights | {"ingest", "evaluate", "compare", "predict", "workflow", "demo"}
+    others = {"ingest", "evaluate", "compare", "predict", "workflow", "register-workflow", "index", "demo"}
+    assert set(found) == training | nights | others
     schedule = found["pipeline-shades"]["schedules"][0]["schedule"]
     assert (schedule["cron"], schedule["timezone"]) == ("15 4 * * *", "UTC")
     assert found["pipeline-shades"]["tags"] == ["shades"]

@@ -17,12 +17,13 @@ from tasks.answers import predictor
 from tasks.data import nearest
 from tasks.data.annotations import Annotation
 from tasks.data.nearest import unit
+from tasks.duplicates import duplicates
 from tasks.index_export import export
 from tasks.index_files import GRAPH, HEAD, ROWS, VECTORS, VisualIndex, open_index
 from tasks.index_rows import Where, chosen, index_of, indexes
 from tasks.plan import PinnedDataset
 from tasks.visual_index import Built, build_index, folder_of_index, sentence
-from tasks.visual_search import duplicates, look, ranked
+from tasks.visual_search import look, ranked
 from tests.registered import numbers, pinned, planned, registered
 
 META = {"city": "Bern", "roof": 3, "tags": ["flat", "old"], "seen": True}

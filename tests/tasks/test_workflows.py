@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import mlflow
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from PIL import Image
 
 from models.runtime.faults import Fault
@@ -24,56 +22,21 @@ from tasks.inputs import Inputs, parts
 from tasks.output import PARTS, output_folder
 from tasks.predict import begun, predict_shard, standing
 from tasks.register_workflow import register_workflow
-from tasks.registry import resolve, set_alias, versions
+from tasks.registry import resolve, versions
 from tasks.workflows import from_file, job_of, planned, ready, single
-from tests.registered import answered, lively, numbers, pinned, registered
-from tests.registered import planned as plan_of
+from tests.chained import lines, nodes, written
+from tests.registered import answered, numbers
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A detector that finds a lot and a classifier, both champions, and a folder of 16 pictures."""
-    folder = tmp_path_factory.mktemp("workflows")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
-        shapes, scenes = pinned(folder / "shapes"), pinned(folder / "scenes", task="detection")
-        classifier, detector = registered(plan_of(shapes)), registered(plan_of(scenes), lively)
-        for version in (classifier, detector):
-            set_alias(version, "champion")
-    return SimpleNamespace(classifier=classifier, detector=detector, pictures=Path(scenes.folder) / "images")
-
-
-def nodes(made, **more: dict) -> list[dict]:
-    """Find, crop, classify and count."""
-    return [
-        {"id": "find", "model": f"{made.detector.name}@champion", "params": {"threshold": 0.0}, "inputs": ["image"]},
-        {"id": "best", "operator": "top-k", "params": {"k": 3}, "inputs": ["find"]},
-        {"id": "crops", "operator": "image-crop", "inputs": ["image", "best"]},
-        {"id": "grade", "model": f"{made.classifier.name}@champion", "inputs": ["crops"]},
-        {"id": "count", "operator": "object-counter", "inputs": ["grade"]},
-        *more.values(),
-    ]
-
-
-def written(path: Path, rows: list[dict], name: str = "") -> str:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump({"workflow": {"name": name or f"graded-{next(numbers)}", "nodes": rows}}))
-    return str(path)
-
-
-def lines(folder: Path) -> list[dict]:
-    return [json.loads(text) for text in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def test_a_file_is_pinned_to_the_versions_there_are_now(made, tmp_path):
-    job = job_of(written(tmp_path / "w.yaml", nodes(made)))
+def test_a_file_is_pinned_to_the_versions_there_are_now(champions, tmp_path):
+    job = job_of(written(tmp_path / "w.yaml", nodes(champions)))
     models = [node["model"] for node in job.graph["workflow"]["nodes"] if "model" in node]
-    assert models == [str(made.detector), str(made.classifier)]
+    assert models == [str(champions.detector), str(champions.classifier)]
     assert planned(job).name == job.name
 
 
-def test_a_name_means_a_file_under_workflows(made, workspace):
-    written(workspace / "workflows" / "mine.yaml", nodes(made), "mine")
+def test_a_name_means_a_file_under_workflows(champions, workspace):
+    written(workspace / "workflows" / "mine.yaml", nodes(champions), "mine")
     assert job_of("mine").name == "mine"
     with pytest.raises(Fault, match=r"there is no workflow 'mien'\. Under workflows/: mine\. Did you mean 'mine'\?"):
         from_file("mien")
@@ -81,20 +44,20 @@ def test_a_name_means_a_file_under_workflows(made, workspace):
         job_of("mien.yaml")
 
 
-def test_every_fault_of_a_file_is_told_at_once(made, tmp_path):
-    rows = nodes(made)
-    rows[0] = rows[0] | {"model": made.detector.name + "x"}
+def test_every_fault_of_a_file_is_told_at_once(champions, tmp_path):
+    rows = nodes(champions)
+    rows[0] = rows[0] | {"model": champions.detector.name + "x"}
     rows[4] = rows[4] | {"inputs": ["grad"]}
     with pytest.raises(Fault) as caught:
         job_of(written(tmp_path / "w.yaml", rows))
     first, *told = str(caught.value).split("\n  ")
     assert first == f"{tmp_path / 'w.yaml'}: 2 faults"
-    assert told[0].startswith(f"find: there is no model '{made.detector.name}x'. Registered: ")
+    assert told[0].startswith(f"find: there is no model '{champions.detector.name}x'. Registered: ")
     assert told[1].startswith("count: there is no node 'grad'. There are: ")
 
 
-def test_an_alias_that_is_not_there_is_a_fault(made, tmp_path):
-    rows = [{"id": "find", "model": f"{made.detector.name}@chmpion", "inputs": ["image"]}]
+def test_an_alias_that_is_not_there_is_a_fault(champions, tmp_path):
+    rows = [{"id": "find", "model": f"{champions.detector.name}@chmpion", "inputs": ["image"]}]
     with pytest.raises(Fault, match=r"find: \S+ has no alias 'chmpion'\. .*Did you mean 'champion'\?"):
         job_of(written(tmp_path / "w.yaml", rows))
 
@@ -106,19 +69,19 @@ def test_a_file_that_is_no_yaml_is_told(tmp_path, text):
         job_of(str(tmp_path / "w.yaml"))
 
 
-def test_checking_loads_no_weights(made, tmp_path, monkeypatch):
+def test_checking_loads_no_weights(champions, tmp_path, monkeypatch):
     def never(*_):
         raise AssertionError("weights were loaded")
 
     monkeypatch.setattr("tasks.workflows.load", never)
-    planned(job_of(written(tmp_path / "w.yaml", nodes(made))))
+    planned(job_of(written(tmp_path / "w.yaml", nodes(champions))))
 
 
-def test_each_picture_has_a_line_with_every_nodes_answer(made, tmp_path):
-    job = job_of(written(tmp_path / "w.yaml", nodes(made)))
-    done = answered(job, [made.pictures], tmp_path / "out")
+def test_each_picture_has_a_line_with_every_nodes_answer(champions, tmp_path):
+    job = job_of(written(tmp_path / "w.yaml", nodes(champions)))
+    done = answered(job, [champions.pictures], tmp_path / "out")
     rows = lines(tmp_path / "out")
-    assert [row["image"] for row in rows] == [str(path) for path in sorted(made.pictures.iterdir())]
+    assert [row["image"] for row in rows] == [str(path) for path in sorted(champions.pictures.iterdir())]
     assert {tuple(row["nodes"]) for row in rows} == {("find", "best", "crops", "grade", "count")}
     for row in rows:
         boxes = {node: [region["box"] for region in row["nodes"][node]["regions"]] for node in ("best", "grade")}
@@ -133,10 +96,10 @@ def test_each_picture_has_a_line_with_every_nodes_answer(made, tmp_path):
     assert [row["parent"] for row in graded[:3]] == [0, 1, 2]
 
 
-def test_a_run_that_was_cut_off_does_what_is_missing_and_gives_the_same_bytes(made, tmp_path, monkeypatch):
+def test_a_run_that_was_cut_off_does_what_is_missing_and_gives_the_same_bytes(champions, tmp_path, monkeypatch):
     monkeypatch.setattr(inputs, "SHARD", 5)
-    job, given = job_of(written(tmp_path / "w.yaml", nodes(made))), Inputs(paths=(str(made.pictures),))
-    answered(job, [made.pictures], tmp_path / "whole", draw=True)
+    job, given = job_of(written(tmp_path / "w.yaml", nodes(champions))), Inputs(paths=(str(champions.pictures),))
+    answered(job, [champions.pictures], tmp_path / "whole", draw=True)
     found, _ = parts(given)
     folder = tmp_path / "again"
     (folder / PARTS).mkdir(parents=True)
@@ -156,8 +119,8 @@ def test_a_run_that_was_cut_off_does_what_is_missing_and_gives_the_same_bytes(ma
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
-def test_a_part_that_lost_lines_is_done_again(made, tmp_path):
-    job, given = job_of(written(tmp_path / "w.yaml", nodes(made))), Inputs(paths=(str(made.pictures),))
+def test_a_part_that_lost_lines_is_done_again(champions, tmp_path):
+    job, given = job_of(written(tmp_path / "w.yaml", nodes(champions))), Inputs(paths=(str(champions.pictures),))
     (part,), _ = parts(given)
     folder = tmp_path / "out"
     (folder / PARTS).mkdir(parents=True)
@@ -175,34 +138,34 @@ def test_a_key_that_stands_twice_is_told(tmp_path):
         job_of(str(tmp_path / "w.yaml"))
 
 
-def test_a_workflow_does_not_take_a_models_name(made, tmp_path):
-    job = from_file(written(tmp_path / "w.yaml", nodes(made)), made.detector.name)
-    told = rf"{made.detector} is a visual-detector: a workflow cannot have its name\. Give another with --name"
+def test_a_workflow_does_not_take_a_models_name(champions, tmp_path):
+    job = from_file(written(tmp_path / "w.yaml", nodes(champions)), champions.detector.name)
+    told = rf"{champions.detector} is a visual-detector: a workflow cannot have its name\. Give another with --name"
     with pytest.raises(Fault, match=told):
         register_workflow.fn(job)
-    assert len(versions(made.detector.name)) == 1
+    assert len(versions(champions.detector.name)) == 1
 
 
-def test_a_run_that_failed_at_its_end_leaves_nothing_double(made, tmp_path, monkeypatch):
+def test_a_run_that_failed_at_its_end_leaves_nothing_double(champions, tmp_path, monkeypatch):
     save = {"id": "save", "operator": "write-crops", "inputs": ["crops"]}
-    job = job_of(written(tmp_path / "w.yaml", nodes(made, save=save)))
+    job = job_of(written(tmp_path / "w.yaml", nodes(champions, save=save)))
     run = begun(job, Inputs(), [], False)
 
     def once() -> None:
         with output_folder("w", run, str(tmp_path / "out")) as folder:
-            answered(job, [made.pictures], folder)
+            answered(job, [champions.pictures], folder)
 
     with monkeypatch.context() as patch, pytest.raises(Fault, match="full"):
         patch.setattr(gather_room, "finish", lambda *told: (finish(*told), (_ for _ in ()).throw(Fault("full"))))
         once()
     once()
-    answered(job, [made.pictures], tmp_path / "whole")
+    answered(job, [champions.pictures], tmp_path / "whole")
     names = sorted(path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert names == sorted(p.relative_to(tmp_path / "whole") for p in (tmp_path / "whole").rglob("*") if p.is_file())
 
 
-def test_a_part_whose_pictures_changed_is_done_again(made, tmp_path):
-    job, picture = job_of(written(tmp_path / "w.yaml", nodes(made))), tmp_path / "1.png"
+def test_a_part_whose_pictures_changed_is_done_again(champions, tmp_path):
+    job, picture = job_of(written(tmp_path / "w.yaml", nodes(champions))), tmp_path / "1.png"
     Image.new("RGB", (64, 64)).save(picture)
     (tmp_path / "out" / PARTS).mkdir(parents=True)
     for size in (64, 80):
@@ -212,14 +175,14 @@ def test_a_part_whose_pictures_changed_is_done_again(made, tmp_path):
     assert '"width": 80' in (tmp_path / "out" / PARTS / "000000.jsonl").read_text()
 
 
-def test_a_run_is_known_by_what_it_answers(made, tmp_path):
-    file = written(tmp_path / "w.yaml", nodes(made))
+def test_a_run_is_known_by_what_it_answers(champions, tmp_path):
+    file = written(tmp_path / "w.yaml", nodes(champions))
     same = begun(job_of(file), Inputs(paths=("a",)), [], False)
     assert begun(job_of(file), Inputs(paths=("a",)), [], False) == same
     others = [
         begun(job_of(file), Inputs(paths=("b",)), [], False),
         begun(job_of(file), Inputs(paths=("a",)), [], True),
-        begun(single(made.detector), Inputs(paths=("a",)), [], False),
+        begun(single(champions.detector), Inputs(paths=("a",)), [], False),
     ]
     assert len({same, *others}) == 4
 
@@ -248,24 +211,24 @@ def test_a_fault_that_a_person_must_mend_ends_it_at_once():
 
 
 @pytest.fixture(scope="module")
-def shipped(made, tmp_path_factory):
+def shipped(champions, tmp_path_factory):
     """The workflow registered, then registered again, then its detector's champion moved on."""
     folder = tmp_path_factory.mktemp("shipped")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))
         name = f"graded-{next(numbers)}"
-        file = written(folder / "w.yaml", nodes(made), name)
+        file = written(folder / "w.yaml", nodes(champions), name)
         first, second = register_workflow.fn(from_file(file)), register_workflow.fn(from_file(file))
-        answered(from_file(file), [made.pictures], folder / "out")
+        answered(from_file(file), [champions.pictures], folder / "out")
     return SimpleNamespace(name=name, first=first, second=second, out=folder / "out", file=file)
 
 
-def test_a_workflow_is_one_version_with_its_parts_inside(shipped, made):
+def test_a_workflow_is_one_version_with_its_parts_inside(shipped, champions):
     assert (shipped.first.type, shipped.first.aliases) == ("workflow", ("champion",))
     assert shipped.second == shipped.first
     assert len(versions(shipped.name)) == 1
     folder = artifacts(shipped.first)
-    assert {path.name for path in (folder / "parts").iterdir()} == {made.detector.slug, made.classifier.slug}
+    assert {path.name for path in (folder / "parts").iterdir()} == {champions.detector.slug, champions.classifier.slug}
     seen = set((folder / "trained_on.txt").read_text().split())
     assert seen == {
         digest for part in (folder / "parts").iterdir() for digest in (part / "trained_on.txt").read_text().split()
@@ -289,8 +252,8 @@ print(json.dumps(table[["image", "find", "grade", "count"]].to_dict(orient="reco
 """
 
 
-def test_plain_mlflow_answers_as_the_file_does_without_this_project(shipped, made, tmp_path):
-    paths = [str(path) for path in sorted(made.pictures.iterdir())]
+def test_plain_mlflow_answers_as_the_file_does_without_this_project(shipped, champions, tmp_path):
+    paths = [str(path) for path in sorted(champions.pictures.iterdir())]
     done = subprocess.run(
         [sys.executable, "-P", "-c", ALONE, shipped.name, json.dumps(paths)],
         cwd=tmp_path,
@@ -308,10 +271,10 @@ def test_plain_mlflow_answers_as_the_file_does_without_this_project(shipped, mad
     ]
 
 
-def test_a_registered_workflow_runs_as_the_file_did(shipped, made, tmp_path):
+def test_a_registered_workflow_runs_as_the_file_did(shipped, champions, tmp_path):
     job = job_of(shipped.name)
     assert job.name == f"{shipped.name}/1"
-    answered(job, [made.pictures], tmp_path / "out", draw=True)
+    answered(job, [champions.pictures], tmp_path / "out", draw=True)
     assert [row["nodes"] for row in lines(tmp_path / "out")] == [row["nodes"] for row in lines(shipped.out)]
     assert len(list((tmp_path / "out" / "drawn").rglob("*.jpg"))) == 16
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .act import Webhook, WriteAnnotations, WriteCrops
-from .aggregate import ObjectCounter, ReadingOrder, Vote
+from .aggregate import ObjectCounter, ReadingOrder, TrackVote, Vote
 from .concepts import ConceptMap
 from .edit import ImageCrop, ImageResize, ImageRotate
 from .filter import ConceptThresholder, NonMaxSuppression, RandomSample, RegionThresholder, SelectConcepts, TopK
@@ -30,6 +30,7 @@ OPERATORS: dict[str, type[Operator]] = {
     "object-counter": ObjectCounter,
     "region-merge": RegionMerge,
     "vote": Vote,
+    "track-vote": TrackVote,
     "reading-order": ReadingOrder,
     "color-recognizer": ColorRecognizer,
     "region-colors": RegionColors,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -37,11 +37,16 @@ class RegionMerge(Operator):
     agreement: bool = True
     """In fusion: whether what only some of the inputs that know a concept have found gets a lower score for it."""
 
+    def misfits(self, connected: Mapping[str, Sequence[frozenset[str]]]) -> tuple[str, ...]:
+        count, inputs = len(self.weights), len(connected.get("found", ()))
+        if count in (0, inputs):
+            return ()
+        told = f"{count} weight{'s' * (count != 1)} for {inputs} input{'s' * (inputs != 1)}"
+        return (f"{told}. Give one for each input, or none",)
+
     def __call__(self, found: Sequence[Regions]) -> Regions:
-        if self.weights and len(self.weights) != len(found):
-            raise Fault(
-                f"region-merge: {len(self.weights)} weights for {len(found)} inputs. Give one for each input, or none."
-            )
+        for wrong in self.misfits({"found": [frozenset()] * len(found)}):
+            raise Fault(f"region-merge: {wrong}.")
         weights = self.weights or (1.0,) * len(found)
         concepts = tuple(dict.fromkeys(name for each in found for name in each.concepts))
         merge = _fused if self.method == "weighted-box-fusion" else _suppressed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -59,6 +59,14 @@ class Operator(BaseModel):
     def concepts(self, given: Mapping[str, Names]) -> Names:
         """What it can answer, from what each of its inputs can: by default all that they can, in order."""
         return tuple(dict.fromkeys(name for names in given.values() for name in names))
+
+    def misfits(self, connected: Mapping[str, Sequence[frozenset[str]]]) -> tuple[str, ...]:
+        """Why its wires do not fit its parameters or each other, a sentence each; none where they do.
+
+        connected: for each port that something is connected to, of each output the nodes that it comes from: the one
+        that gives it, and all before that.
+        """
+        return ()
 
 
 IMAGE = Port(("image",))

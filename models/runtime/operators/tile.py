@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Annotated, ClassVar
@@ -89,6 +89,11 @@ class TileMerge(Operator):
 
     def concepts(self, given: Mapping[str, Names]) -> Names:
         return given["found"]
+
+    def misfits(self, connected: Mapping[str, Sequence[frozenset[str]]]) -> tuple[str, ...]:
+        if connected["tiles"][0] <= connected["found"][0]:
+            return ()
+        return ("its regions were not found in its tiles. Ask a detector about the tiles that are connected to it",)
 
     def __call__(self, found: Regions, tiles: Views) -> Regions:
         more = {name: column for name, column in found.more.items() if name != "parent"}

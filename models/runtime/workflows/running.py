@@ -16,7 +16,8 @@ from ..operators.views import View, Views, in_source, on_regions
 from ..predictions import Regions, ours
 from ..predictor import Picture, read
 from .graph import PICTURE, parse
-from .wiring import Plan, Signature, Step, plan
+from .plan import Plan, Signature, Step
+from .wiring import plan
 
 
 class Workflow:

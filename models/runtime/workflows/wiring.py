@@ -12,60 +12,11 @@ from ..faults import Fault, choices, short
 from ..operators import OPERATORS
 from ..operators.operator import AS, Names, Operator, Port
 from .graph import PICTURE, Graph, Node
+from .plan import Plan, Signature, Step, ordered
 
 MODEL_PORTS = {"image": Port(("image", "images"))}
 TOLD = 100  # faults in one answer
 MODEL_PARAMS = ("threshold",)
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """What is known of a model before any weight is loaded.
-
-    version: `name/number`.  type: of the catalog.  gives: what it answers on one picture (`concepts`, `regions`,
-    `embeddings`, `clusters`).  concepts: that it can answer.
-    """
-
-    version: str
-    type: str
-    gives: str
-    concepts: Names
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A node, ready to be run.
-
-    gives: the type of what it answers.  concepts: those it can answer.  wires: for each port the nodes that feed it.
-    takes: of a model, the type it is fed (image or images).  operator: with its parameters; None: a model.
-    signature: of a model.
-    """
-
-    node: Node
-    gives: str
-    concepts: Names
-    wires: Mapping[str, tuple[str, ...]]
-    takes: str = ""
-    operator: Operator | None = None
-    signature: Signature | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """A workflow that was found to be without fault: its steps, each after what feeds it."""
-
-    name: str
-    steps: tuple[Step, ...]
-
-    @property
-    def versions(self) -> tuple[str, ...]:
-        """The models in it, each once, in the order they are asked."""
-        return tuple(dict.fromkeys(step.signature.version for step in self.steps if step.signature is not None))
-
-    @property
-    def in_order(self) -> bool:
-        """Whether it follows frames one after the other."""
-        return any(step.operator is not None and step.operator.in_order for step in self.steps)
 
 
 @dataclass
@@ -78,6 +29,7 @@ class _Checked:
     nodes: dict[str, Node] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=lambda: {PICTURE: PICTURE})  # "": not known, for a fault before it
     concepts: dict[str, Names] = field(default_factory=lambda: {PICTURE: ()})
+    sources: dict[str, frozenset[str]] = field(default_factory=lambda: {PICTURE: frozenset()})  # what each comes from
     followed: set[str] = field(default_factory=set)  # nodes whose crops are of regions that have ids
 
 
@@ -93,11 +45,16 @@ def plan(graph: Graph, signatures: Mapping[str, Signature | str], where: str = "
     order = _ordered(known)
     steps = [step for node in order if (step := _step(node, known)) is not None]
     if known.faults:
-        count = f"{len(known.faults)} fault{'s' * (len(known.faults) > 1)}"
-        told = [short(fault, 600) for fault in known.faults[:TOLD]]
-        more = [f"and {len(known.faults) - TOLD} more"] if len(known.faults) > TOLD else []
-        raise Fault("\n  ".join([f"{where or graph.name}: {count}", *told, *more]))
+        raise _together(where or graph.name, known.faults)
     return Plan(graph.name, tuple(steps))
+
+
+def _together(where: str, faults: Sequence[str]) -> Fault:
+    """One fault of several, a line each; of very many the first hundred."""
+    count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+    told = [short(fault, 600) for fault in faults[:TOLD]]
+    more = [f"and {len(faults) - TOLD} more"] if len(faults) > TOLD else []
+    return Fault("\n  ".join([f"{where}: {count}", *told, *more]))
 
 
 def _doubled(known: _Checked) -> None:
@@ -108,34 +65,17 @@ def _doubled(known: _Checked) -> None:
 
 
 def _ordered(known: _Checked) -> list[Node]:
-    """Each node after those that feed it, else in the file's order; what lies on a cycle is told and left out."""
-    done: dict[str, Node] = {}
-    left = dict(known.nodes)
-    while left:
-        ready = [
-            node for node in left.values() if all(wire.node not in left or wire.node == PICTURE for wire in node.inputs)
-        ]
-        if not ready:
-            circle = _circle(left)
-            known.faults.append(f"the nodes go round in a circle: {' → '.join(circle)}")
-            known.types.update(dict.fromkeys(circle, ""))
-        first = ready[0].id if ready else circle[0]
-        done[first] = left.pop(first)
-    return list(done.values())
-
-
-def _circle(left: Mapping[str, Node]) -> list[str]:
-    """The ids along one cycle, in the direction of the data, the first again at the end."""
-    path = [next(iter(left))]
-    while True:
-        before = next(wire.node for wire in left[path[-1]].inputs if wire.node in left)
-        if before in path:
-            return [before, *reversed(path[path.index(before) :])]
-        path.append(before)
+    """Each node after those that feed it, else in the file's order; what lies on a circle is told."""
+    order, circles = ordered(known.nodes)
+    for circle in circles:
+        known.faults.append(f"the nodes go round in a circle: {' → '.join(circle)}")
+        known.types.update(dict.fromkeys(circle, ""))
+    return order
 
 
 def _step(node: Node, known: _Checked) -> Step | None:
     known.types[node.id], known.concepts[node.id] = "", ()  # until it is found to be without fault
+    known.sources[node.id] = frozenset([node.id]).union(*(known.sources.get(wire.node, ()) for wire in node.inputs))
     count = len(known.faults)
     step = _model(node, known) if node.model else _operator(node, known)
     if step is None or len(known.faults) > count:
@@ -190,6 +130,8 @@ def _operator(node: Node, known: _Checked) -> Step | None:
             known.faults.append(
                 f"{node.id}: nothing before it answers the concept {short(name)!r}. {choices(name, before)}"
             )
+    connected = {port: [known.sources[source] for source in sources] for port, sources in wires.items()}
+    known.faults += [f"{node.id}: {wrong}" for wrong in operator.misfits(connected)]
     if kind.gives in kind.takes:  # the type of that input, be it connected
         types = feeding.get(kind.gives, ())
         if not types:

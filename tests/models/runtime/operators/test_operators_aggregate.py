@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from models.runtime.faults import Fault
-from models.runtime.operators.aggregate import ObjectCounter, ReadingOrder, Vote
+from models.runtime.operators.aggregate import ObjectCounter, ReadingOrder, TrackVote, Vote
 from models.runtime.operators.merge import RegionMerge
 from models.runtime.predictions import Concepts, Regions
 
@@ -75,6 +75,104 @@ def test_a_classifiers_whole_answer_on_a_crop_counts():
 @pytest.mark.parametrize("method", ["mean", "majority", "max"])
 def test_nobodys_vote_is_zero(method):
     assert Vote(method=method)(found=[regions(), concepts(0, 0, 0)]).scores.tolist() == [0, 0, 0]
+
+
+def voted(how, *frames):
+    """(concept, score) of each region, frame by frame. frames: each a list of (id, concept, score)."""
+    vote, answers = how.started(), []
+    for i, rows in enumerate(frames):
+        given = regions(*((name, score) for _, name, score in rows), track_id=np.array([row[0] for row in rows], int))
+        found = vote(frames=given, time_ms=40.0 * i)
+        assert found.more["track_id"].tolist() == given.more["track_id"].tolist()
+        answers.append([(row["concept"], pytest.approx(row["score"])) for row in found.rows()])
+    return answers
+
+
+WAVERING = [(7, "hail", 0.6)], [(7, "wind", 0.9)], [(7, "hail", 0.8)]  # one object, three frames
+
+
+def test_an_object_is_what_its_frames_so_far_say_most_often():
+    found = voted(TrackVote(method="majority"), *WAVERING)
+    assert found == [[("hail", 1)], [("hail", 0.5)], [("hail", 2 / 3)]]  # of equals the first
+
+
+def test_an_object_is_what_its_frames_say_in_the_mean():
+    assert voted(TrackVote(), *WAVERING) == [[("hail", 0.6)], [("wind", 0.45)], [("hail", 1.4 / 3)]]
+
+
+def test_the_highest_score_of_any_frame():
+    assert voted(TrackVote(method="max"), *WAVERING) == [[("hail", 0.6)], [("wind", 0.9)], [("wind", 0.9)]]
+
+
+def test_a_sure_frame_may_count_more():
+    frames = [(7, "hail", 0.3)], [(7, "hail", 0.3)], [(7, "wind", 0.9)]
+    assert voted(TrackVote(method="majority"), *frames)[-1] == [("hail", 2 / 3)]
+    assert voted(TrackVote(method="majority", weight="score"), *frames)[-1] == [("wind", 0.6)]
+    assert voted(TrackVote(weight="score"), *frames)[-1] == [("wind", 0.9 * 0.9 / 1.5)]
+
+
+def test_a_near_frame_may_count_more():
+    vote = TrackVote(method="majority", weight="area").started()
+    far, near = (
+        regions(("hail", 0.9), track_id=np.array([1])),
+        regions(("wind", 0.4, (0, 0, 20, 10)), track_id=np.array([1])),
+    )
+    line = regions(("wear", 1, (5, 0, 5, 10)), track_id=np.array([1]))  # without area, and so without a say
+    assert [vote(frames=each).rows()[0]["concept"] for each in (line, far, near, line)] == [
+        "wear",
+        "hail",
+        "wind",
+        "wind",
+    ]
+    assert vote(frames=far).scores.tolist() == pytest.approx([0.5])
+
+
+def test_objects_are_voted_on_each_by_itself_and_what_has_no_id_stays():
+    first = [(1, "hail", 0.8), (-1, "wear", 0.3), (2, "wind", 0.6)]
+    second = [(2, "hail", 0.2), (1, "wind", 0.2), (-1, "wind", 0.7)]
+    found = voted(TrackVote(), first, [], second)
+    assert found == [
+        [("hail", 0.8), ("wear", 0.3), ("wind", 0.6)],
+        [],
+        [("wind", 0.3), ("hail", 0.4), ("wind", 0.7)],
+    ]
+
+
+def test_a_classifiers_whole_answer_on_each_frame_counts():
+    every = np.array([[0.5, 0.4, 0.1]], np.float32), np.array([[0.1, 0.35, 0.55]], np.float32)
+    vote, one = TrackVote().started(), np.array([1])
+    first = regions(("hail", 0.5), concept_scores=every[0], track_id=one)
+    second = regions(("wear", 0.55), concept_scores=every[1], track_id=one, parent=np.array([0]))
+    vote(frames=first)
+    found = vote(frames=second)
+    assert found.more["concept_scores"].tolist() == [pytest.approx([0.3, 0.375, 0.325])]
+    assert (found.rows()[0]["concept"], found.rows()[0]["score"]) == ("wind", pytest.approx(0.375))
+    assert list(found.more) == ["concept_scores", "track_id", "parent"]
+    assert second.more["concept_scores"].tolist() == [
+        pytest.approx([0.1, 0.35, 0.55])
+    ]  # what it was given stays what it was
+    assert (second.labels.tolist(), second.scores.tolist()) == ([2], pytest.approx([0.55]))
+
+
+def test_a_frame_that_says_nothing_has_no_say():
+    assert voted(TrackVote(), [(1, "wind", 0.0)], [(1, "hail", 0.8)], [(1, "wind", 0.0)]) == [
+        [("wind", 0.0)],
+        [("hail", 0.8)],
+        [("hail", 0.8)],
+    ]
+
+
+def test_each_video_is_voted_on_anew_and_the_same_again():
+    how = TrackVote()
+    assert voted(how, *WAVERING) == voted(how, *WAVERING)
+    one, other = how.started(), how.started()
+    one(frames=regions(("wind", 0.9), track_id=np.array([7])))
+    assert other(frames=regions(("hail", 0.6), track_id=np.array([7]))).rows()[0]["concept"] == "hail"
+
+
+def test_a_vote_over_frames_needs_ids():
+    with pytest.raises(Fault, match=r"track-vote: its frames have no track_id\. Connect it to a tracker"):
+        TrackVote().started()(frames=regions(("hail", 0.9)))
 
 
 def digits(text, sizes=(10, 14), slope=0.0, shake=0.0, shuffled=None):

@@ -12,8 +12,9 @@ from models.runtime.faults import Fault
 from models.runtime.kinds import KINDS
 from models.runtime.predictions import Concepts, Embeddings, Regions
 from models.runtime.workflows.graph import parse
+from models.runtime.workflows.plan import Signature
 from models.runtime.workflows.running import Workflow
-from models.runtime.workflows.wiring import Signature, plan
+from models.runtime.workflows.wiring import plan
 
 SPOT = (0.0, 128.0)  # above: the red channel of a spot
 

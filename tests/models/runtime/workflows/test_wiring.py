@@ -6,9 +6,10 @@ import pytest
 
 from models.runtime.faults import Fault
 from models.runtime.workflows.graph import parse
-from models.runtime.workflows.wiring import Plan, Signature, plan
+from models.runtime.workflows.plan import Plan, Signature
+from models.runtime.workflows.wiring import plan
 
-KNOWN = {
+KNOWN: dict[str, Signature | str] = {
     "roof-detector": Signature("roof-detector/3", "visual-detector", "regions", ("hail", "wind")),
     "grader@champion": Signature("grader/2", "visual-classifier", "concepts", ("light", "heavy")),
     "look": Signature("look/1", "visual-embedder", "embeddings", ()),
@@ -145,6 +146,9 @@ def test_a_cycle_is_shown_in_the_direction_of_the_data():
         "the nodes go round in a circle: a → b → a",
         "the nodes go round in a circle: b → a → b",
     )
+    c = {"id": "c", "operator": "top-k", "inputs": ["a"]}
+    (fault,) = faults_of(a, b | {"inputs": ["c"]}, c)
+    assert fault == "the nodes go round in a circle: a → c → b → a"
     assert faults_of({"id": "a", "operator": "top-k", "inputs": ["a"]}) == ["the nodes go round in a circle: a → a"]
 
 
@@ -186,6 +190,27 @@ def test_a_model_has_no_other_parameter():
     ]
 
 
+def test_wires_that_do_not_fit_an_operators_parameters():
+    again = FIND | {"id": "again"}
+    merge = {"id": "merge", "operator": "region-merge", "params": {"weights": [1, 2, 3]}, "inputs": ["find", "again"]}
+    assert faults_of(FIND, again, merge) == ["merge: 3 weights for 2 inputs. Give one for each input, or none"]
+    alone = merge | {"params": {"weights": [1]}}
+    assert faults_of(FIND, again, alone) == ["merge: 1 weight for 2 inputs. Give one for each input, or none"]
+    for weights in ([], [1, 2]):
+        assert len(planned(FIND, again, merge | {"params": {"weights": weights}}).steps) == 3
+
+
+def test_tiles_put_together_are_those_that_the_regions_were_found_in():
+    tiles = {"id": "tiles", "operator": "image-tile", "inputs": ["image"]}
+    near = {"id": "near", "model": "roof-detector", "inputs": ["tiles"]}
+    sure = {"id": "sure", "operator": "region-thresholder", "inputs": ["near"]}
+    merge = {"id": "merge", "operator": "tile-merge", "inputs": ["sure", "tiles"]}
+    assert planned(tiles, near, sure, merge).steps[3].gives == "regions"
+    whole = "merge: its regions were not found in its tiles. Ask a detector about the tiles that are connected to it"
+    assert faults_of(FIND, tiles, merge | {"inputs": ["find", "tiles"]}) == [whole]
+    assert faults_of(tiles, tiles | {"id": "other"}, near, sure, merge | {"inputs": ["sure", "other"]}) == [whole]
+
+
 def test_line_counting_needs_ids_that_only_a_tracker_gives():
     count = {"id": "count", "operator": "line-counter", "inputs": ["image", "find"]}
     (fault,) = [fault for fault in faults_of(FIND, count) if "find" in fault]
@@ -202,6 +227,18 @@ def test_frames_are_taken_where_regions_are_and_stay_frames():
     track = {"id": "track", "operator": "sort", "inputs": ["find"]}
     best = {"id": "best", "operator": "top-k", "inputs": ["track"]}
     assert planned(FIND, track, best).steps[2].gives == "frames"
+
+
+def test_a_vote_over_frames_takes_what_is_followed_also_what_was_asked_about_its_crops():
+    track = {"id": "track", "operator": "sort", "inputs": ["find"]}
+    crops = CROPS | {"inputs": ["image", "track"]}
+    for voters in ("track", "grade"):
+        vote = {"id": "vote", "operator": "track-vote", "inputs": [voters]}
+        found = planned(FIND, track, crops, GRADE, vote)
+        assert (found.steps[-1].gives, found.in_order) == ("frames", True)
+        assert found.steps[-1].concepts == found.steps[3 if voters == "grade" else 1].concepts
+    alone = {"id": "vote", "operator": "track-vote", "inputs": ["find"]}
+    assert faults_of(FIND, alone)[0] == "vote: find gives regions, which it has no input for: frames needs frames"
 
 
 def test_all_faults_come_at_once():
