@@ -4,9 +4,10 @@
     python -m benchmarks.workflow memory WORKFLOW FOLDER --images 20000
 
 MODEL, WORKFLOW: registered here, or a file; FOLDER: pictures.
-overhead: CPU time of the same batches, predictor and workflow in turn, the order changing with each round; the mean
-of the rounds' ratios with its 95 % interval.  memory: answers, in a folder of its own, for so many pictures (those of
-FOLDER again and again), and prints this process's peak, 10⁶ bytes; call it once for each number of pictures.
+overhead: CPU time of the same batches, predictor and workflow in turn with each batch, which of them first changing
+too, so that what else the machine does falls on both; the mean of the rounds' ratios with its 95 % interval.
+memory: answers, in a folder of its own, for so many pictures (those of FOLDER again and again), and prints this
+process's peak, 10⁶ bytes; call it once for each number of pictures.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ def overhead(model: str, folder: str, rounds: int) -> None:
     workflow = ready(job_of(model))
     (predictor,) = workflow.predictors.values()
     batches = [[decode(path) for path in pictures(folder, BATCH)] for _ in range(8)]
-    answer = workflow.started()
-    ways = [lambda: [predictor.predict(batch) for batch in batches], lambda: [answer(batch) for batch in batches]]
+    ways: list[Callable[[list], object]] = [predictor.predict, workflow.started()]
     for way in ways:
-        way()
+        way(batches[0])
     took = np.zeros((rounds, 2))
     for n in range(rounds):
-        for i in (0, 1) if n % 2 else (1, 0):
-            took[n, i] = seconds(ways[i])
+        for at, batch in enumerate(batches):
+            for i in (0, 1) if (n + at) % 2 else (1, 0):
+                took[n, i] += seconds(lambda way=ways[i], batch=batch: way(batch))  # type: ignore[misc]
     ratios = took[:, 1] / took[:, 0]
     half = 1.96 * ratios.std(ddof=1) / np.sqrt(rounds)
     mean = ratios.mean()

@@ -32,7 +32,7 @@ def as_text(plan: Plan) -> str:
 def what(step: Step) -> str:
     """The version, or the operator with the parameters that were set."""
     given = step.operator.model_dump(exclude_defaults=True) if step.operator else step.node.params
-    params = ", ".join(f"{name}={short(value, 24)!r}" for name, value in given.items())
+    params = ", ".join(f"{name}={short(value, 24)}" for name, value in given.items())
     named = step.signature.version if step.signature else step.node.operator
     return f"{named} ({params})" if params else named
 

@@ -1,4 +1,4 @@
-"""The demo's pictures: scikit-learn's handwritten digits, alone in class folders and in composed scenes."""
+"""The demo's pictures: scikit-learn's handwritten digits in composed scenes, and single ones in class folders."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks.data.scenery import HEIGHT, WIDTH, Ink, bitmap, clutter, curve, digit
 
 SHARES = {"train": 0.7, "val": 0.1, "test": 0.2}  # of the scans
 SCENES = {"train": 1200, "val": 60, "test": 160}
-SINGLE = 32  # pixels a side of a single digit
+SINGLE = 32  # pixels a side of a digit on paper
 TRIES = 40
 
 
@@ -34,16 +34,28 @@ class Placed(NamedTuple):
     box: tuple[int, int, int, int]
 
 
-def compose(folder: Path, seed: int = 0) -> None:
-    """Write `digits/{train,val,test}/<0-9>/<scan>.bmp` and `scenes/` (Pascal VOC) below `folder`.
+class Scene(NamedTuple):
+    """A picture as (HEIGHT, WIDTH) uint8 grey values with the palette that tints them, and the digits in it."""
 
+    grey: np.ndarray
+    tint: bytes
+    placed: list[Placed]
+
+
+def compose(folder: Path, seed: int = 0) -> None:
+    """Write `scenes/` (Pascal VOC) and `digits/{train,val,test}/<0-9>/` below `folder`.
+
+    digits: each scan on paper (`<scan>.bmp`); to learn from, digits cut out of the scenes too (`<scene>_<i>.bmp`).
     No scan is in two splits, and each is in at least one scene of its own. The seed changes all of it: which
     scan is in which split, and every scene. The same seed gives the same bytes on every machine.
     """
     splits = deal(seed)
     for split, scans in splits.items():
         _write_singles(folder / "digits" / split, scans, Random(f"{seed}/{split}/singles"))
-        _write_scenes(folder / "scenes", split, scans, seed)
+        scenes = _scenes(split, scans, seed)
+        _write_scenes(folder / "scenes", split, scenes)
+        if split != "test":  # what it makes of the test scenes' digits, read-the-number (workflows/) tells
+            _write_cuts(folder / "digits" / split, scenes, Random(f"{seed}/{split}/cuts"))
 
 
 def deal(seed: int) -> dict[str, list[Scan]]:
@@ -79,17 +91,32 @@ def _write_singles(folder: Path, scans: list[Scan], random: Random) -> None:
         path.write_bytes(bitmap((paper - ink[np.asarray(image)].astype(np.int32) * paper // 255).astype(np.uint8)))
 
 
-def _write_scenes(folder: Path, split: str, scans: list[Scan], seed: int) -> None:
-    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+def _scenes(split: str, scans: list[Scan], seed: int) -> dict[str, Scene]:
+    """A split's scenes by name."""
     random = Random(f"{seed}/{split}")
     deck = _deck(scans, random)
-    names = [f"{split}_{i:04d}" for i in range(SCENES[split])]
-    for name in names:
-        picture, placed = scene(split, deck, random)
-        (folder / "JPEGImages" / f"{name}.bmp").write_bytes(picture)
+    return {f"{split}_{i:04d}": scene(split, deck, random) for i in range(SCENES[split])}
+
+
+def _write_scenes(folder: Path, split: str, scenes: dict[str, Scene]) -> None:
+    for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name, (grey, tint, placed) in scenes.items():
+        (folder / "JPEGImages" / f"{name}.bmp").write_bytes(bitmap(grey, tint))
         (folder / "Annotations" / f"{name}.xml").write_text(_voc(f"{name}.bmp", placed), encoding="utf-8")
-    (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in names))
+    (folder / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{name}\n" for name in scenes))
+
+
+def _write_cuts(folder: Path, scenes: dict[str, Scene], random: Random) -> None:
+    """Digits as a detector hands them on: a square about as large as the digit, about where it is."""
+    for name, (grey, tint, placed) in scenes.items():
+        for i, (scan, (x0, y0, x1, y1)) in enumerate(placed):
+            longer = max(x1 - x0, y1 - y0)
+            side = longer * pick(random, 100, 140) // 100
+            left = (x0 + x1 - side) // 2 + longer * pick(random, -10, 10) // 100
+            top = (y0 + y1 - side) // 2 + longer * pick(random, -10, 10) // 100
+            cut = grey[max(top, 0) : top + side, max(left, 0) : left + side]
+            (folder / str(scan.says) / f"{name}_{i}.bmp").write_bytes(bitmap(cut, tint))
 
 
 def _deck(scans: list[Scan], random: Random) -> Iterator[Scan]:
@@ -98,8 +125,8 @@ def _deck(scans: list[Scan], random: Random) -> Iterator[Scan]:
         yield from _shuffled(scans, random)
 
 
-def scene(split: str, deck: Iterator[Scan], random: Random) -> tuple[bytes, list[Placed]]:
-    """One scene as the bytes of a bitmap, and the 2 to 8 digits in it."""
+def scene(split: str, deck: Iterator[Scan], random: Random) -> Scene:
+    """One scene, with 2 to 8 digits in it."""
     grey = ground(split, random)
     for _ in range(pick(random, 1, 5)):
         drawn = clutter(random)
@@ -114,7 +141,7 @@ def scene(split: str, deck: Iterator[Scan], random: Random) -> tuple[bytes, list
         box = (x, y, x + drawn.size[0], y + drawn.size[1])
         lay(grey, drawn, x, y, tone_on(grey[box[1] : box[3], box[0] : box[2]], random))
         placed.append(Placed(scan, box))
-    return bitmap(grey.astype(np.uint8), duotone(random)), placed
+    return Scene(grey.astype(np.uint8), duotone(random), placed)
 
 
 def _room(scan: Scan, placed: list[Placed], random: Random) -> tuple[Ink, int, int]:

@@ -17,7 +17,8 @@ from tasks.data.nearest import ASKED, Array, Nearest, exact
 REDUCED = 96  # directions
 SAMPLE = 50_000  # vectors that they are found on
 LINKS, WIDTH = 32, 200  # of each vector to others; candidates while it is linked (faiss: M, efConstruction)
-WALKS = (48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)  # candidates while searching (efSearch): the first that does
+# Candidates while searching (efSearch), of which the first is taken that does.
+WALKS = (48, 56, 64, 72, 80, 96, 112, 128, 160, 192, 256, 320, 384, 512, 640, 768, 1024)
 RIGHT = 0.995  # share of the ten nearest that the walk must find, of questions that it does not hold
 QUESTIONS = 1000
 TOGETHER = 16  # whose candidates are ranked at a time: these stay in a core's cache

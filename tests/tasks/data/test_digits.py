@@ -30,6 +30,10 @@ def objects(folder, name):
         yield entry.findtext("name"), int(entry.findtext("scan")), box
 
 
+def on_paper(folder, split):
+    return [path for path in (folder / "digits" / split).rglob("*.bmp") if path.stem.isdigit()]
+
+
 def names(folder, split):
     return (folder / "scenes" / "ImageSets" / "Main" / f"{split}.txt").read_text().split()
 
@@ -37,7 +41,7 @@ def names(folder, split):
 def test_no_scan_is_in_two_splits_and_each_is_in_a_scene(folder):
     alone, placed = {}, {}
     for split in ("train", "val", "test"):
-        alone[split] = {int(path.stem) for path in (folder / "digits" / split).rglob("*.bmp")}
+        alone[split] = {int(path.stem) for path in on_paper(folder, split)}
         placed[split] = {scan for name in names(folder, split) for _, scan, _ in objects(folder, name)}
     assert alone == placed
     assert sorted(scan for scans in alone.values() for scan in scans) == list(range(1797))
@@ -64,8 +68,24 @@ def test_digits_are_named_as_scikit_learn_does(folder):
     says = load_digits().target
     for name, scan, _ in objects(folder, "test_0000"):
         assert name == str(says[scan])
-    for path in (folder / "digits" / "val").rglob("*.bmp"):
+    for path in on_paper(folder, "val"):
         assert path.parent.name == str(says[int(path.stem)])
+
+
+def test_digits_are_cut_out_of_the_scenes_of_their_split_and_out_of_no_test_scene(folder):
+    for split, least in (("train", 7000), ("val", 300), ("test", 0)):
+        cut = [path for path in (folder / "digits" / split).rglob("*.bmp") if not path.stem.isdigit()]
+        assert len(cut) >= least and bool(cut) == bool(least)
+        for path in cut[::100]:
+            name, _, number = path.stem.rpartition("_")
+            says, _, (x0, y0, x1, y1) = list(objects(folder, name))[int(number)]
+            assert (path.parent.name, name.startswith(split)) == (says, True)
+            longer = max(x1 - x0, y1 - y0)
+            with Image.open(path) as image, Image.open(folder / "scenes" / "JPEGImages" / f"{name}.bmp") as scene:
+                assert 10 * max(image.size) <= 14 * longer
+                around = scene.crop((x0 - longer, y0 - longer, x1 + longer, y1 + longer))
+                inside, whole = np.asarray(image), np.asarray(around)
+            assert (np.lib.stride_tricks.sliding_window_view(whole, inside.shape) == inside).all(axis=(2, 3)).any()
 
 
 def test_pillow_reads_what_was_drawn(folder, tmp_path):
@@ -105,7 +125,7 @@ def test_the_seed_changes_all_of_it_and_nothing_else_does():
     assert first == again
     assert {scan.number for scan in first["test"]} != {scan.number for scan in other["test"]}
     pictures = [
-        scene("test", _deck(scans["test"], Random(f"{seed}/test")), Random(f"{seed}/test"))[0]
+        scene("test", _deck(scans["test"], Random(f"{seed}/test")), Random(f"{seed}/test")).grey.tobytes()
         for seed, scans in ((0, first), (0, again), (1, other))
     ]
     assert pictures[0] == pictures[1] != pictures[2]
@@ -121,4 +141,4 @@ def test_the_bytes_of_seed_0_are_the_committed_ones(folder):
     assert digits.SCENES["test"] >= 150
 
 
-DIGEST = "03e6403f8c93a0a9834ba0ceb9e9b2ddc541da244f9453d166d77335db4e2b05"
+DIGEST = "2c2fae5a5358e93c06d0876b143cfbc68e9a2599dea477cd5ebeeb37bf9bc296"
