@@ -49,6 +49,8 @@ def main() -> None:
     settle()
     dataset = named_dataset(asked.dataset)
     entries, answer = dataset.split(asked.split), ready(job_of(asked.workflow)).started()
+    if not entries:
+        given.error(f"{asked.dataset} has no pictures in the split {asked.split!r}")
     rows: list[tuple[int, int, int, int]] = []
     for start in range(0, len(entries), BATCH):
         some = entries[start : start + BATCH]

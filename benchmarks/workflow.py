@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def overhead(model: str, folder: str, rounds: int) -> None:
     for n in range(rounds):
         for at, batch in enumerate(batches):
             for i in (0, 1) if (n + at) % 2 else (1, 0):
-                took[n, i] += seconds(lambda way=ways[i], batch=batch: way(batch))  # type: ignore[misc]
+                took[n, i] += seconds(partial(ways[i], batch))
     ratios = took[:, 1] / took[:, 0]
     half = 1.96 * ratios.std(ddof=1) / np.sqrt(rounds)
     mean = ratios.mean()

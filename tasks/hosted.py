@@ -11,7 +11,7 @@ from typing import Any
 
 from models.runtime.faults import choices, listed, short
 from models.runtime.operators import OPERATORS
-from models.runtime.operators.filter import PLATFORM
+from models.runtime.operators.filter import PASSES, PLATFORM
 from models.runtime.workflows.graph import MOST
 
 # Its model types that are operators here.
@@ -37,7 +37,28 @@ NEAR = {
     "neural-lite-tracker": "byte-track, oc-sort or sort",
     "text-aggregation-operator": "reading-order",
 }
-NAMES = {"concept_threshold_type": "type"}  # its parameters that are called otherwise here
+# Its types that are models: which one here is meant, its id or the mapping file says.
+MODELS = {
+    "visual-classifier",
+    "visual-detector",
+    "visual-embedder",
+    "visual-segmenter",
+    "visual-anomaly-heatmap",
+    "visual-keypointer",
+    "visual-detector-embedder",
+    "embedding-classifier",
+    "embed-classifier",
+    "clusterer",
+    "text-classifier",
+    "text-to-text",
+    "optical-character-recognizer",
+    "image-to-text",
+    "multimodal-embedder",
+    "multimodal-to-text",
+}
+LEAST = ("detection_threshold", "min_value")  # a model's parameters that are its threshold here: the higher one counts
+COMPARISON = "concept_threshold_type"
+NAMES = {COMPARISON: "type"}  # its parameters that are called otherwise here
 CONCEPTS = "output_info.data.concepts"
 # What it says and nothing here means, and what to do; of others: leave them out.
 INSTEAD = {
@@ -48,11 +69,13 @@ INSTEAD = {
     "task_id": "Leave it out: what is to be reviewed lies in a folder of its own, review/",
     "track_id_prefix": "Leave it out: ids are numbers, and begin anew with each video",
 }
+AHEAD = "Leave it out, and put a thresholder before it where only sure ones may count"
+LISTED = "Leave it out, and put a top-k operator after the model"
 UNMAPPED = (
     "concept-map: their synonyms are in an app's knowledge graph, not in the file. Write them as "
     "`mapping: {their-name: our-name}` below output_info.params"
 )
-LISTING = {"max_concepts"}  # how many concepts an answer there lists: here each lists all, so that none is lost
+LISTING = "max_concepts"  # how many concepts an answer there lists: here each lists all, so that none is lost
 # What `annotation_status` decides is decided here by scores. Labels are those of each concept that is left, as there.
 # Under REVIEW a score of exactly 1 is accepted all the same: no `sure` lies above it.
 ACCEPTED = {"sure": 0.0, "unsure": 0.0, "several": True}
@@ -81,31 +104,37 @@ def translated(row: dict[str, Any], models: Mapping[str, str], faults: list[str]
 
     models: for each of its model ids the registered model (or the operator) that is meant; an id that is not named
     there is looked up in the registry as it is. A node that there finds the picture by itself, or the tiles that it is
-    to put together, is given them here.
+    to put together, is given them here. What is left empty there is left out.
     faults: gets everything in it that has no equal here.
     """
     workflow = row["workflow"]
     name = workflow.get("id", workflow.get("name"))
-    nodes = [_node(node, models, faults) if isinstance(node, dict) else node for node in workflow["nodes"]]
+    listing: set[str] = set()
+    nodes = [_node(node, models, faults, listing) if isinstance(node, dict) else node for node in workflow["nodes"]]
+    known = {node["id"]: node for node in nodes if isinstance(node, dict) and isinstance(node["id"], str)}
     if len(nodes) <= MOST:  # else `parse` says that they are too many
-        _give_tiles([node for node in nodes if isinstance(node, dict)], faults)
+        _give_least(known, listing, faults)
+        _give_tiles(known, faults)
     return {"workflow": {"name": name, "nodes": nodes}}
 
 
-def _node(node: dict[str, Any], models: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+def _node(node: dict[str, Any], models: Mapping[str, str], faults: list[str], listing: set[str]) -> dict[str, Any]:
+    """listing: gets the ids of models whose answers there list only so many concepts."""
     named = node.get("model")
     theirs = named if isinstance(named, dict) else {"model_id": named}
     linked = node.get("node_inputs")
     links = linked if isinstance(linked, list) else [linked] if linked else []
     before = [each.get("node_id") if isinstance(each, dict) else each for each in links]
-    id, type = (str(theirs.get(name) or "") for name in ("model_id", "model_type_id"))
-    params = {NAMES.get(name, name): value for name, value in _part(theirs, "params").items()}
-    wanted = models.get(id) or TYPES.get(type, id)
     told: list[str] = []
-    if margin := MARGIN.fullmatch(id):
-        wanted, params = "image-crop", {"margin": int(margin[1]) / 100} | params
-    elif type in NEAR and id not in models:
-        told.append(f"there is no {type} here. In the mapping file `{short(id)}` may be {NEAR[type]}")
+    id, type = (_word(name, theirs.get(name), told) for name in ("model_id", "model_type_id"))
+    params = _part(theirs, "params")
+    margin = MARGIN.fullmatch(id)
+    wanted = models.get(id) or ("image-crop" if margin else TYPES.get(type, id))
+    if margin and wanted == "image-crop":
+        params = {"margin": int(margin[1]) / 100} | params
+    elif id not in models and type not in {"", *TYPES, *MODELS}:
+        near = NEAR.get(type, "what comes near it: a model or an operator")
+        told.append(f"there is no {short(type)} here. In the mapping file `{short(id)}` may be {near}")
     concepts = _concepts(_part(theirs, "data").get("concepts"), told)
     if wanted in OPERATORS:
         ports = OPERATORS[wanted].takes
@@ -113,16 +142,27 @@ def _node(node: dict[str, Any], models: Mapping[str, str], faults: list[str]) ->
         what, before = {"operator": wanted}, [*looks_back, *before]
         params = _of_operator(wanted, params, concepts, told)
     else:
+        if params.pop(LISTING, None) and isinstance(node.get("id"), str):
+            listing.add(node["id"])
         what, params = {"model": wanted}, _of_model(params, concepts, told)
     faults += [f"{short(node.get('id'))}: {each}" for each in told]
     return {"id": node.get("id"), **what, "params": params, "inputs": before or ["image"]}
 
 
+def _word(name: str, given: Any, told: list[str]) -> str:
+    """A text or a number, as text; empty where there is none. All else is told: written out, aliases have no end."""
+    if isinstance(given, str | int) and not isinstance(given, bool):
+        return given if isinstance(given, str) else short(given)
+    if _says(given):
+        told.append(f"{name}: a text or a number, got {short(given)!r}")
+    return ""
+
+
 def _part(theirs: dict[str, Any], name: str) -> dict[str, Any]:
-    """`output_info.params` or `output_info.data`, empty where there is none."""
+    """What is said in `output_info.params` or `output_info.data`, nothing where there is none."""
     info = theirs.get("output_info")
     given = info.get(name) if isinstance(info, dict) else None
-    return dict(given) if isinstance(given, dict) else {}
+    return {key: value for key, value in given.items() if _says(value)} if isinstance(given, dict) else {}
 
 
 def _concepts(given: Any, told: list[str]) -> dict[str, Any]:
@@ -138,50 +178,61 @@ def _concepts(given: Any, told: list[str]) -> dict[str, Any]:
 
 
 def _of_model(params: dict[str, Any], concepts: dict[str, Any], told: list[str]) -> dict[str, Any]:
-    least = [params.pop(name) for name in ("detection_threshold", "min_value") if name in params]
-    given = params | ({CONCEPTS: list(concepts)} if concepts else {})
-    told += [_no_equal(name) for name, value in given.items() if name not in LISTING and _says(value)]
-    return {"threshold": least[0]} if least else {}
+    least = {name: params.pop(name) for name in LEAST if name in params}
+    told += [f"{name}: a score from 0 to 1, got {short(each)!r}" for name, each in least.items() if not _is_score(each)]
+    given = [*params, CONCEPTS] if concepts else params
+    told += [_no_equal(name) for name in given]
+    scores = [each for each in least.values() if _is_score(each)]
+    return {"threshold": max(scores)} if scores else {}
 
 
 def _of_operator(operator: str, params: dict[str, Any], concepts: dict[str, Any], told: list[str]) -> dict[str, Any]:
     fields = OPERATORS[operator].model_fields
     more: dict[str, Any] = {}
-    if concepts and "thresholds" in fields:
-        more = _thresholds(params.get("type"), concepts, told)
+    if "thresholds" in fields:
+        more = _thresholds(params, concepts, told)
     elif concepts and "names" in fields:
-        more = {"names": list(concepts)}
+        more = _names(concepts, told)
     elif concepts:
         told.append(_no_equal(CONCEPTS))
     if operator == "write-annotations":
-        more = _status(params.pop("annotation_status", None), told)
+        more = _status(_word("annotation_status", params.pop("annotation_status", None), told), told)
     if operator == "concept-map":
         params.pop("knowledge_graph_id", None)
-        told += [] if _says(params.get("mapping")) else [UNMAPPED]
-    foreign = [name for name, value in params.items() if name not in fields and _says(value)]
-    told += [f"{_no_equal(name)}. {choices(str(name), fields, f'{operator} has')}" for name in foreign]
-    return more | {name: value for name, value in params.items() if name in fields}
+        told += [] if "mapping" in params else [UNMAPPED]
+    own = {name: NAMES.get(name, name) for name in params}
+    foreign = [name for name in params if own[name] not in fields]
+    told += [f"{_no_equal(name)}. {choices(short(name), fields, f'{operator} has')}" for name in foreign]
+    return more | {own[name]: value for name, value in params.items() if name not in foreign}
 
 
-def _thresholds(type: Any, concepts: dict[str, Any], told: list[str]) -> dict[str, Any]:
-    """Those of the concepts named, and one for all others that they fail: there, those named alone go on.
-
-    Of `>=` a score of exactly 1 passes it, of `<=` and `=` one of exactly 0.
-    """
-    without = [name for name, value in concepts.items() if value is None]
-    if without:
-        told.append(f"{CONCEPTS}: no value for {listed(without)}. Give each its threshold, 0 to 1")
-    way = PLATFORM.get(type, type) if isinstance(type, str) else ">="
-    return {"thresholds": concepts, "threshold": 1.0 if way in (">", ">=") else 0.0}
-
-
-def _status(given: Any, told: list[str]) -> dict[str, Any]:
-    if not _says(given):
+def _thresholds(params: dict[str, Any], concepts: dict[str, Any], told: list[str]) -> dict[str, Any]:
+    """The threshold of each concept named; all others fail, as there."""
+    way = params.get(COMPARISON)
+    if COMPARISON in params and not (isinstance(way, str) and (way in PLATFORM or way in PASSES)):
+        told.append(f"{COMPARISON}: got {short(params.pop(COMPARISON))!r}. {choices(short(way), PLATFORM)}")
+    if not concepts:
+        if not {"threshold", "thresholds"} & params.keys():
+            told.append(f"{CONCEPTS}: no concept. Name those that go on, each with its threshold, 0 to 1, as `value`")
         return {}
-    name = NUMBERS.get(str(given), str(given)).removeprefix("ANNOTATION_")
-    if name not in STATUS:
+    without = [name for name, value in concepts.items() if not _is_score(value)]
+    if without:
+        told.append(f"{CONCEPTS}: no value from 0 to 1 for {listed(without)}. Give each its threshold")
+    return {"thresholds": {name: concepts[name] for name in concepts if name not in without}, "rest": "drop"}
+
+
+def _names(concepts: dict[str, Any], told: list[str]) -> dict[str, Any]:
+    valued = [name for name, value in concepts.items() if value not in (None, 1)]
+    if valued:
+        told.append(f"{CONCEPTS}: a value for {listed(valued)}, which counts for nothing here. {AHEAD}")
+    return {"names": list(concepts)}
+
+
+def _status(given: str, told: list[str]) -> dict[str, Any]:
+    name = NUMBERS.get(given, given).removeprefix("ANNOTATION_")
+    if name and name not in STATUS:
         told.append(f"annotation_status: {short(name)} has no equal here. {choices(name, STATUS, 'There are')}")
-    return STATUS.get(name, {})
+    return dict(STATUS.get(name, {}))
 
 
 def _says(value: Any) -> bool:
@@ -189,34 +240,46 @@ def _says(value: Any) -> bool:
     return value is not None and value not in ("", [], {})
 
 
+def _is_score(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
 def _no_equal(name: Any) -> str:
     return f"{short(name)} has no equal here. {INSTEAD.get(name, 'Leave it out')}"
 
 
-def _give_tiles(nodes: list[dict[str, Any]], faults: list[str]) -> None:
-    """Each tile-merge gets the tiles that its regions come from, as there it finds them by itself."""
-    known = {node["id"]: node for node in nodes if isinstance(node["id"], str)}
-    tilers = [id for id, node in known.items() if node.get("operator") == "image-tile"]
+def _give_least(known: Mapping[str, dict[str, Any]], listing: set[str], faults: list[str]) -> None:
+    """Each writer with a status drops what the model before it leaves out there, where here it answers all concepts."""
     for id, node in known.items():
-        if node.get("operator") != "tile-merge" or any(each in tilers for each in node["inputs"]):
+        params = node["params"]
+        if node.get("operator") != "write-annotations" or "several" not in params:
             continue
-        before = _before(id, known)
-        found = [each for each in tilers if each in before]
-        if len(found) == 1:
-            node["inputs"].append(found[0])
-        elif found:
-            faults.append(f"{id}: {listed(found)} make tiles before it. Name in its node_inputs those it puts together")
+        model = next((each for each in _back(id, known) if "model" in known[each]), "")
+        if not model:
+            continue
+        least = known[model]["params"].get("threshold", 0.0)
+        params |= {name: least for name in ("sure", "unsure") if params.get(name) == 0}
+        if model in listing:
+            faults.append(f"{model}: {LISTING} has no equal here, and {id} would write more labels. {LISTED}")
+
+
+def _give_tiles(known: Mapping[str, dict[str, Any]], faults: list[str]) -> None:
+    """Each tile-merge gets the tiles that its regions were found in, as there it finds them by itself."""
+    for id, node in known.items():
+        if node.get("operator") != "tile-merge" or len(node["inputs"]) > 1:
+            continue
+        back = _back(id, known)
+        # The nearest model is to be asked about tiles, whatever was done to them before.
+        marks = [each for each in back if "model" in known[each] or known[each]["operator"] == "image-tile"]
+        if ["model" in known[each] for each in marks[:2]] == [True, False]:
+            node["inputs"].append(back[back.index(marks[0]) + 1])
         else:
-            faults.append(f"{id}: nothing before it makes tiles. Feed the model before it with image-tiling-operator's")
+            faults.append(f"{id}: no model before it is asked about tiles. Feed it with image-tiling-operator's")
 
 
-def _before(id: str, known: Mapping[str, dict[str, Any]]) -> set[str]:
-    """Every node that this one comes from."""
-    found: set[str] = set()
-    waiting = [id]
-    while waiting:
-        inputs = known[waiting.pop()]["inputs"]
-        new = {each for each in inputs if isinstance(each, str) and each in known} - found
-        found |= new
-        waiting += new
-    return found
+def _back(id: str, known: Mapping[str, dict[str, Any]]) -> list[str]:
+    """A node, what feeds it, what feeds that, …; of several inputs the last, as what it looks back for comes first."""
+    path = {id: None}
+    while isinstance(last := known[id]["inputs"][-1], str) and last in known and last not in path:
+        path[last], id = None, last
+    return list(path)

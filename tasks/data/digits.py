@@ -54,7 +54,7 @@ def compose(folder: Path, seed: int = 0) -> None:
         _write_singles(folder / "digits" / split, scans, Random(f"{seed}/{split}/singles"))
         scenes = _scenes(split, scans, seed)
         _write_scenes(folder / "scenes", split, scenes)
-        if split != "test":  # what it makes of the test scenes' digits, read-the-number (workflows/) tells
+        if split != "test":  # the test is of digits on paper; on those of the test scenes, benchmarks/reading.py
             _write_cuts(folder / "digits" / split, scenes, Random(f"{seed}/{split}/cuts"))
 
 
@@ -108,7 +108,7 @@ def _write_scenes(folder: Path, split: str, scenes: dict[str, Scene]) -> None:
 
 
 def _write_cuts(folder: Path, scenes: dict[str, Scene], random: Random) -> None:
-    """Digits as a detector hands them on: a square about as large as the digit, about where it is."""
+    """Digits as a detector hands them on: a square around each, about as large, cut off at the scene's edge."""
     for name, (grey, tint, placed) in scenes.items():
         for i, (scan, (x0, y0, x1, y1)) in enumerate(placed):
             longer = max(x1 - x0, y1 - y0)

@@ -101,6 +101,17 @@ def test_a_models_threshold_comes_along(name):
     assert ours(given)["d"] == {"id": "d", "model": "m-d", "params": {"threshold": 0.4}, "inputs": ["image"]}
 
 
+def test_of_two_thresholds_the_higher_one_counts():
+    for one, other in ((0.0, 0.4), (0.4, 0.0), ("", 0.4)):
+        given = node("d", params={"detection_threshold": one, "min_value": other})
+        assert ours(given)["d"]["params"] == {"threshold": 0.4}
+    assert ours(node("d", params={"min_value": None}))["d"]["params"] == {}
+    assert faults_of(node("d", params={"detection_threshold": "high", "min_value": 2})) == [
+        "d: detection_threshold: a score from 0 to 1, got 'high'",
+        "d: min_value: a score from 0 to 1, got '2'",
+    ]
+
+
 def test_what_a_model_alone_knows_there_is_told():
     given = node("d", params={"select_concepts": ["a"], "sample_ms": 500, "odd": 0}, concepts=[{"id": "hail"}])
     assert faults_of(given) == [
@@ -117,24 +128,17 @@ TWO = [{"id": "c1", "name": "hail", "value": 0.8}, {"id": "wind", "value": 0.3}]
 
 @pytest.mark.parametrize("type", ["region-thresholder", "concept-thresholder"])
 @pytest.mark.parametrize(
-    ("comparison", "rest"),
-    [
-        ("GREATER_THAN", 1),
-        ("GREATER_THAN_OR_EQUAL", 1),
-        (">=", 1),
-        (None, 1),
-        ("LESS_THAN", 0),
-        ("LESS_THAN_OR_EQUAL", 0),
-        ("EQUAL", 0),
-    ],
+    "comparison",
+    ["GREATER_THAN", "GREATER_THAN_OR_EQUAL", ">=", None, "", "LESS_THAN", "LESS_THAN_OR_EQUAL", "EQUAL"],
 )
-def test_each_concept_has_its_threshold_and_the_others_fail(type, comparison, rest):
-    params = {"concept_threshold_type": comparison} if comparison else {}
-    found = ours(node("t", ["d"], type, params, TWO))["t"]
+def test_each_concept_has_its_threshold_and_the_others_fail(type, comparison):
+    found = ours(node("t", ["d"], type, {"concept_threshold_type": comparison}, TWO))["t"]
     assert found["operator"] == type
     operator: Any = OPERATORS[type](**found["params"])
-    assert (operator.thresholds, operator.threshold) == ({"hail": 0.8, "wind": 0.3}, rest)
+    assert operator.thresholds == {"hail": 0.8, "wind": 0.3}
     assert operator.type == PLATFORM.get(comparison or "", ">=")
+    for score in (0, 0.5, 1):
+        assert not operator.passes(np.array([score], np.float32), ("wear",)).any()
 
 
 def test_regions_pass_by_their_concepts_thresholds():
@@ -162,12 +166,44 @@ def test_a_concept_without_value_or_name():
     assert faults_of(node("t", ["d"], "region-thresholder", {}, odd)) == [
         "t: output_info.data.concepts: each has a name or an id, got \"{'value': 0.3}\"",
         "t: output_info.data.concepts: each has a name or an id, got 'wind'",
-        "t: output_info.data.concepts: no value for hail. Give each its threshold, 0 to 1",
+        "t: output_info.data.concepts: no value from 0 to 1 for hail. Give each its threshold",
+    ]
+    (fault,) = faults_of(node("t", ["d"], "region-thresholder", {}, [{"id": "hail", "value": 5}]))
+    assert fault == "t: output_info.data.concepts: no value from 0 to 1 for hail. Give each its threshold"
+
+
+@pytest.mark.parametrize("concepts", [None, []])
+def test_a_thresholder_without_concepts_is_told(concepts):
+    assert faults_of(node("t", ["d"], "concept-thresholder", {}, concepts)) == [
+        "t: output_info.data.concepts: no concept. Name those that go on, each with its threshold, 0 to 1, as `value`"
+    ]
+    for own in ({"threshold": 0.4}, {"thresholds": {"hail": 0.4}}):  # ours, of who wrote it for a mapped operator
+        assert ours(node("t", ["d"], "concept-thresholder", own, concepts))["t"]["params"] == own
+
+
+def test_a_comparison_that_there_is_not_is_told_in_their_word():
+    (fault,) = faults_of(node("t", ["d"], "region-thresholder", {"concept_threshold_type": "LESS"}, TWO))
+    assert fault.startswith("t: concept_threshold_type: got 'LESS'. Known: EQUAL, GREATER_THAN, ")
+    assert fault.endswith("Did you mean 'LESS_THAN'?")
+    (fault,) = faults_of(node("c", ["d"], "image-crop", {"concept_threshold_type": "LESS_THAN"}))
+    assert fault.startswith("c: concept_threshold_type has no equal here.")
+    assert faults_of(node("d", params={"concept_threshold_type": "LESS_THAN"})) == [
+        "d: concept_threshold_type has no equal here. Leave it out"
     ]
 
 
 def test_a_counter_counts_the_concepts_named():
-    assert ours(node("n", ["d"], "object-counter", {}, TWO))["n"]["params"] == {"names": ["hail", "wind"]}
+    named = [{"id": "c1", "name": "hail", "value": 1}, {"id": "wind"}]
+    assert ours(node("n", ["d"], "object-counter", {}, named))["n"]["params"] == {"names": ["hail", "wind"]}
+    assert faults_of(node("n", ["d"], "object-counter", {}, [*TWO, {"id": "wear", "value": 0}])) == [
+        "n: output_info.data.concepts: a value for hail, wind, wear, which counts for nothing here. Leave it out, and "
+        "put a thresholder before it where only sure ones may count"
+    ]
+
+
+def test_what_is_left_empty_is_left_out():
+    assert ours(node("c", ["d"], "image-crop", {"margin": ""}))["c"]["params"] == {}
+    assert ours(node("k", ["d"], "byte-tracker", {"min_confidence": None, "odd": []}))["k"]["params"] == {}
 
 
 def test_an_operator_for_all_concepts_takes_none():
@@ -191,20 +227,28 @@ def test_an_aggregator_whose_tiles_are_named_keeps_them():
     assert ours(*nodes)["m"]["inputs"] == ["d", "a"]
 
 
-def test_an_aggregator_with_the_tiles_of_none_or_of_several():
-    away = node("away", [], TILES)  # not before it
-    assert faults_of(away, node("d"), node("m", ["d"], MERGE)) == [
-        "m: nothing before it makes tiles. Feed the model before it with image-tiling-operator's"
-    ]
-    both = [node("a", [], TILES), node("b", ["a"], TILES), node("d", ["b"]), node("m", ["d"], MERGE)]
-    assert faults_of(*both) == [
-        "m: a, b make tiles before it. Name in its node_inputs those it puts together",
-    ]
+def test_an_aggregator_gets_what_the_model_was_asked_about():
+    nodes = [node("a", [], TILES), node("s", ["a"], "random-sample"), node("d", ["s"]), node("m", ["d"], MERGE)]
+    assert ours(*nodes)["m"]["inputs"] == ["d", "s"]
+    found = {"m-d": Signature("d/1", "visual-detector", "regions", ("hail",))}
+    assert len(plan(parse(translated({"workflow": {"id": "x", "nodes": nodes}}, {}, []), []), found).steps) == 4
+
+
+def test_an_aggregator_without_tiles():
+    tiles, told = (
+        node("a", [], TILES),
+        "m: no model before it is asked about tiles. Feed it with image-tiling-operator's",
+    )
+    merge = node("m", ["d"], MERGE)
+    assert faults_of(tiles, node("d"), merge) == [told]  # not before it
+    assert faults_of(tiles, node("m", ["a"], MERGE)) == [told]
+    crops = [tiles, node("b", ["a"]), node("c", ["b"], "image-crop"), node("d", ["c"]), merge]
+    assert faults_of(*crops) == [told]
 
 
 def test_looking_for_tiles_ends_where_nodes_go_round():
-    nodes = [node("a", [], TILES), node("d", ["a", "m"]), node("m", ["d", "m"], MERGE)]
-    assert ours(*nodes)["m"]["inputs"] == ["d", "m", "a"]
+    (fault,) = faults_of(node("a", [], TILES), node("d", ["a", "m"]), node("m", ["d"], MERGE))
+    assert fault.startswith("m: no model before it is asked about tiles")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +267,28 @@ def test_a_status_says_where_all_labels_go(status, verdicts):
     operator = WriteAnnotations(**ours(node("w", ["d"], "annotation-writer", given))["w"]["params"])
     found = Concepts(np.array([0.01, 0.5, 0, 0.99], np.float32), ("a", "b", "c", "d"))
     assert [row["verdict"] for row in operator.labels(operator(found=found))] == verdicts
+
+
+@pytest.mark.parametrize(("status", "sure"), [("SUCCESS", 0.4), ("PENDING", 1)])
+def test_a_writer_drops_what_the_model_leaves_out_there(status, sure):
+    model = node("d", params={"min_value": 0.4})
+    mapped = node("s", ["d"], "concept-synonym-mapper", {"mapping": {"a": "b"}})
+    found = ours(model, mapped, node("w", ["s"], "annotation-writer", {"annotation_status": f"ANNOTATION_{status}"}))
+    assert found["w"]["params"] == {"sure": sure, "unsure": 0.4, "several": True}
+    operator = WriteAnnotations(**found["w"]["params"])
+    scores = Concepts(np.array([0.4, 0.39, 0.9], np.float32), ("a", "b", "c"))
+    assert [row["concept"] for row in operator.labels(operator(found=scores))] == ["c", "a"]
+    assert WriteAnnotations(**ours(node("w", [], "annotation-writer", {"annotation_status": status}))["w"]["params"])
+
+
+def test_a_writer_of_only_so_many_concepts_is_told():
+    model, other = node("d", params={"max_concepts": 3}), node("e")
+    assert faults_of(model, other, node("w", ["d"], "annotation-writer", {"annotation_status": 24150})) == [
+        "d: max_concepts has no equal here, and w would write more labels. Leave it out, and put a top-k operator "
+        "after the model"
+    ]
+    ours(model, other, node("w", ["e"], "annotation-writer", {"annotation_status": 24150}))
+    ours(model, node("w", ["d"], "annotation-writer"))
 
 
 def test_a_writer_without_status_decides_as_ours_does():
@@ -258,10 +324,30 @@ def test_a_type_that_is_not_here_names_what_comes_near():
     assert ours(given, **{"m-t": "oc-sort"})["t"]["operator"] == "oc-sort"
 
 
+@pytest.mark.parametrize("type", ["image-align", "input-filter", "barcode-operator", "isolation-operator", "odd"])
+def test_a_type_that_nothing_is_near_has_to_be_mapped(type):
+    given = node("t", ["d"], type)
+    assert faults_of(given) == [
+        f"t: there is no {type} here. In the mapping file `m-t` may be what comes near it: a model or an operator"
+    ]
+    assert ours(given, **{"m-t": "roofs@champion"})["t"]["model"] == "roofs@champion"
+
+
+@pytest.mark.parametrize("type", ["visual-classifier", "embedding-classifier", "visual-segmenter", ""])
+def test_a_models_type_is_its_models_affair(type):
+    assert ours(node("t", [], type))["t"]["model"] == "m-t"
+
+
+def test_a_mapped_id_wins_over_what_it_says():
+    crop = {"id": "c", "model": {"model_id": "margin-110-image-crop"}}
+    assert ours(crop, **{"margin-110-image-crop": "roofs@champion"})["c"]["model"] == "roofs@champion"
+    assert ours(crop, **{"margin-110-image-crop": "image-crop"})["c"]["params"] == {"margin": 1.1}
+
+
 def test_a_mapped_operators_parameters_are_called_as_ours():
     given = node("t", ["d"], params={"concept_threshold_type": "LESS_THAN"}, concepts=TWO)
     params = ours(given, **{"m-t": "region-thresholder"})["t"]["params"]
-    assert params == {"thresholds": {"hail": 0.8, "wind": 0.3}, "threshold": 0, "type": "LESS_THAN"}
+    assert params == {"thresholds": {"hail": 0.8, "wind": 0.3}, "rest": "drop", "type": "LESS_THAN"}
 
 
 def test_all_faults_come_at_once():
@@ -304,3 +390,23 @@ def test_odd_nodes_are_left_for_the_check_to_tell(odd):
     faults: list[str] = []
     parse(translated({"workflow": {"id": "x", "nodes": [odd]}}, {}, faults), faults)
     assert faults
+
+
+def test_what_aliases_would_make_long_is_told_short():
+    long: list = []
+    for _ in range(60):  # 2 ** 60 lists, written out
+        long = [long, long]
+    faults = faults_of(
+        {"id": "a", "model": {"model_id": long, "model_type_id": long}},
+        node("w", ["a"], "annotation-writer", {"annotation_status": long}),
+        node("d", params={"min_value": long, "max_concepts": long}),
+        node("e", params={"max_concepts": 3}) | {"id": long},
+        node("t", ["d"], "region-thresholder", {"concept_threshold_type": long}, [{"id": "x", "value": long}]),
+    )
+    assert [fault.split(", got")[0] for fault in faults][:4] == [
+        "a: model_id: a text or a number",
+        "a: model_type_id: a text or a number",
+        "w: annotation_status: a text or a number",
+        "d: min_value: a score from 0 to 1",
+    ]
+    assert max(map(len, faults)) < 400

@@ -212,7 +212,7 @@ def test_a_fault_that_a_person_must_mend_ends_it_at_once():
 
 @pytest.fixture(scope="module")
 def shipped(champions, tmp_path_factory):
-    """The workflow registered, then registered again, then its detector's champion moved on."""
+    """The workflow registered, then registered again, and what its file answered."""
     folder = tmp_path_factory.mktemp("shipped")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SIGHTLINE_ROOT", str(folder / "root"))

@@ -103,7 +103,7 @@ class Votes:
         self.weights: dict[int, float] = {}
 
     def __call__(self, *, frames: Regions, time_ms: float | None = None) -> Regions:
-        """The regions of the next frame, each with the concept of its object."""
+        """The regions of the next frame, each with the concept of its object. Raises Fault if it has no `track_id`."""
         if "track_id" not in frames.more:
             raise Fault("track-vote: its frames have no track_id. Connect it to a tracker: byte-track, sort, ….")
         ids = frames.more["track_id"].tolist()
@@ -122,12 +122,12 @@ class Votes:
         return Regions(frames.boxes, scores, labels, frames.concepts, more)
 
     def _weights(self, frames: Regions) -> Array:
-        """(N,) float64: how much the row of each region counts."""
+        """(N,) float64: how much the row of each region counts; the highest score is that however sure or near."""
+        if self.how.weight == "same" or self.how.method == "max":
+            return np.ones(len(frames))
         if self.how.weight == "score":
             return frames.scores.astype(np.float64)
-        if self.how.weight == "area":
-            return (frames.boxes[:, 2:] - frames.boxes[:, :2]).clip(0).prod(axis=1)
-        return np.ones(len(frames))
+        return (frames.boxes[:, 2:] - frames.boxes[:, :2]).clip(0).prod(axis=1)
 
     def _count(self, one: int, ballot: Array, weight: float) -> None:
         before = self.sums.get(one, np.zeros_like(ballot))

@@ -40,6 +40,8 @@ class Thresholder(Operator):
     """Thresholds of single concepts, by name."""
     type: Comparison = ">="
     """How a score that passes compares with its threshold."""
+    rest: Literal["compare", "drop"] = "compare"
+    """Whether concepts without a threshold of their own are compared with `threshold`, or fail whatever their score."""
 
     def named(self) -> Names:
         return tuple(self.thresholds)
@@ -50,7 +52,8 @@ class Thresholder(Operator):
         Thresholds are made float32 first: .3 as a score and .3 as a threshold are then equal.
         """
         limits = np.array([self.thresholds.get(name, self.threshold) for name in names], np.float32)
-        return PASSES[self.type](scores, limits)
+        known = np.array([self.rest == "compare" or name in self.thresholds for name in names], bool)
+        return PASSES[self.type](scores, limits) & known
 
 
 class ConceptThresholder(Thresholder):
@@ -153,6 +156,7 @@ class RandomSample(Operator):
 
     takes: ClassVar[dict[str, Port]] = {"found": Port(("concepts", "regions", "images"))}
     gives: ClassVar[str] = "found"
+    some: ClassVar[bool] = True
 
     keep_fraction: Fraction = 0.5
     """The chance of each to be kept."""

@@ -37,15 +37,11 @@ class RegionMerge(Operator):
     agreement: bool = True
     """In fusion: whether what only some of the inputs that know a concept have found gets a lower score for it."""
 
-    def misfits(self, connected: Mapping[str, Sequence[frozenset[str]]]) -> tuple[str, ...]:
-        count, inputs = len(self.weights), len(connected.get("found", ()))
-        if count in (0, inputs):
-            return ()
-        told = f"{count} weight{'s' * (count != 1)} for {inputs} input{'s' * (inputs != 1)}"
-        return (f"{told}. Give one for each input, or none",)
+    def misfits(self, connected: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        return self._misfits(len(connected.get("found", ())))
 
     def __call__(self, found: Sequence[Regions]) -> Regions:
-        for wrong in self.misfits({"found": [frozenset()] * len(found)}):
+        for wrong in self._misfits(len(found)):
             raise Fault(f"region-merge: {wrong}.")
         weights = self.weights or (1.0,) * len(found)
         concepts = tuple(dict.fromkeys(name for each in found for name in each.concepts))
@@ -61,6 +57,13 @@ class RegionMerge(Operator):
         labels = np.repeat(np.arange(len(concepts)), [len(scores) for _, scores in merged]).astype(np.int64)
         shares = np.concatenate(scores).astype(np.float32).clip(0, 1)
         return surest_first(Regions(np.concatenate(boxes), shares, labels, concepts))
+
+    def _misfits(self, inputs: int) -> tuple[str, ...]:
+        count = len(self.weights)
+        if count in (0, inputs):
+            return ()
+        told = f"{count} weight{'s' * (count != 1)} for {inputs} input{'s' * (inputs != 1)}"
+        return (f"{told}. Give one for each input, or none",)
 
     def _of(self, found: Regions, name: str) -> Regions:
         one = found.labels == found.concepts.index(name)

@@ -36,13 +36,14 @@ class Operator(BaseModel):
     takes: its inputs by name, in order; it is called with them as keywords, one picture at a time (a port that takes
     many with a list).  gives: the type of what it answers, or the name of the input whose type that has.
     in_order: whether it follows one frame after the other: then it is called with `time_ms` as well, and `started`
-    gives a new one for each video.
+    gives a new one for each video.  some: whether of several pictures it gives only some, so that rows are others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     takes: ClassVar[dict[str, Port]]
     gives: ClassVar[str]
     in_order: ClassVar[bool] = False
+    some: ClassVar[bool] = False
 
     def started(self) -> Callable[..., Any]:
         """What answers for one stream of pictures: itself, where it remembers nothing."""
@@ -60,11 +61,11 @@ class Operator(BaseModel):
         """What it can answer, from what each of its inputs can: by default all that they can, in order."""
         return tuple(dict.fromkeys(name for names in given.values() for name in names))
 
-    def misfits(self, connected: Mapping[str, Sequence[frozenset[str]]]) -> tuple[str, ...]:
+    def misfits(self, connected: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
         """Why its wires do not fit its parameters or each other, a sentence each; none where they do.
 
-        connected: for each port that something is connected to, of each output the nodes that it comes from: the one
-        that gives it, and all before that.
+        connected: for each port that something is connected to, of each output the node whose rows it counts: of
+        images the one that made or picked these, of regions the one that their `parent` is a row of; empty without.
         """
         return ()
 

@@ -90,8 +90,8 @@ class TileMerge(Operator):
     def concepts(self, given: Mapping[str, Names]) -> Names:
         return given["found"]
 
-    def misfits(self, connected: Mapping[str, Sequence[frozenset[str]]]) -> tuple[str, ...]:
-        if connected["tiles"][0] <= connected["found"][0]:
+    def misfits(self, connected: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+        if connected["found"] == connected["tiles"]:
             return ()
         return ("its regions were not found in its tiles. Ask a detector about the tiles that are connected to it",)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..operators.operator import Names, Operator
-from .graph import PICTURE, Node
+from .graph import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,7 @@ def ordered(nodes: Mapping[str, Node]) -> tuple[list[Node], list[list[str]]]:
     circles: list[list[str]] = []
     left = dict(nodes)
     while left:
-        ready = [
-            node for node in left.values() if all(wire.node not in left or wire.node == PICTURE for wire in node.inputs)
-        ]
+        ready = [node for node in left.values() if all(wire.node not in left for wire in node.inputs)]
         if not ready:
             circles.append(_circle(left))
         done.append(left.pop(ready[0].id if ready else circles[-1][0]))

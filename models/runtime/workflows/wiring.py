@@ -29,7 +29,7 @@ class _Checked:
     nodes: dict[str, Node] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=lambda: {PICTURE: PICTURE})  # "": not known, for a fault before it
     concepts: dict[str, Names] = field(default_factory=lambda: {PICTURE: ()})
-    sources: dict[str, frozenset[str]] = field(default_factory=lambda: {PICTURE: frozenset()})  # what each comes from
+    rows: dict[str, str] = field(default_factory=lambda: {PICTURE: ""})  # as `Operator.misfits` is told of them
     followed: set[str] = field(default_factory=set)  # nodes whose crops are of regions that have ids
 
 
@@ -75,13 +75,23 @@ def _ordered(known: _Checked) -> list[Node]:
 
 def _step(node: Node, known: _Checked) -> Step | None:
     known.types[node.id], known.concepts[node.id] = "", ()  # until it is found to be without fault
-    known.sources[node.id] = frozenset([node.id]).union(*(known.sources.get(wire.node, ()) for wire in node.inputs))
     count = len(known.faults)
     step = _model(node, known) if node.model else _operator(node, known)
     if step is None or len(known.faults) > count:
         return None
-    known.types[node.id], known.concepts[node.id] = step.gives, step.concepts
+    known.types[node.id], known.concepts[node.id], known.rows[node.id] = step.gives, step.concepts, _rows(step, known)
     return step
+
+
+def _rows(step: Step, known: _Checked) -> str:
+    """The node whose rows an answer counts: of images by its own, of regions by their `parent`; empty where none."""
+    if step.operator is None:
+        return known.rows[step.wires["image"][0]]
+    gives = step.operator.gives
+    port = gives if gives in step.operator.takes else AS.get(gives, "")  # a tracker's regions keep their columns
+    if step.gives == "images" and (not port or step.operator.some):
+        return step.node.id
+    return known.rows[step.wires[port][0]] if port in step.wires else ""
 
 
 def _model(node: Node, known: _Checked) -> Step | None:
@@ -130,7 +140,7 @@ def _operator(node: Node, known: _Checked) -> Step | None:
             known.faults.append(
                 f"{node.id}: nothing before it answers the concept {short(name)!r}. {choices(name, before)}"
             )
-    connected = {port: [known.sources[source] for source in sources] for port, sources in wires.items()}
+    connected = {port: [known.rows[source] for source in sources] for port, sources in wires.items()}
     known.faults += [f"{node.id}: {wrong}" for wrong in operator.misfits(connected)]
     if kind.gives in kind.takes:  # the type of that input, be it connected
         types = feeding.get(kind.gives, ())

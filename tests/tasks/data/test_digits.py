@@ -76,16 +76,23 @@ def test_digits_are_cut_out_of_the_scenes_of_their_split_and_out_of_no_test_scen
     for split, least in (("train", 7000), ("val", 300), ("test", 0)):
         cut = [path for path in (folder / "digits" / split).rglob("*.bmp") if not path.stem.isdigit()]
         assert len(cut) >= least and bool(cut) == bool(least)
-        for path in cut[::100]:
+        for path in cut[::200]:
             name, _, number = path.stem.rpartition("_")
             says, _, (x0, y0, x1, y1) = list(objects(folder, name))[int(number)]
             assert (path.parent.name, name.startswith(split)) == (says, True)
-            longer = max(x1 - x0, y1 - y0)
+            longer, middle = max(x1 - x0, y1 - y0), ((x0 + x1) // 2, (y0 + y1) // 2)
             with Image.open(path) as image, Image.open(folder / "scenes" / "JPEGImages" / f"{name}.bmp") as scene:
-                assert 10 * max(image.size) <= 14 * longer
-                around = scene.crop((x0 - longer, y0 - longer, x1 + longer, y1 + longer))
-                inside, whole = np.asarray(image), np.asarray(around)
-            assert (np.lib.stride_tricks.sliding_window_view(whole, inside.shape) == inside).all(axis=(2, 3)).any()
+                inside, whole = np.asarray(image), np.asarray(scene)
+            row, column = max(0, y0 - longer), max(0, x0 - longer)
+            around = whole[row : y1 + longer, column : x1 + longer]
+            windows = np.lib.stride_tricks.sliding_window_view(around, inside.shape)
+            ((below, beside),) = np.argwhere((windows == inside).all(axis=(2, 3)))
+            top, left = row + below, column + beside
+            height, width = inside.shape
+            if 0 < top < HEIGHT - height and 0 < left < WIDTH - width:  # not cut off by the scene's edge
+                assert height == width and longer <= height <= 1.4 * longer + 1
+                assert abs(left + width / 2 - middle[0]) <= 0.1 * longer + 2
+                assert abs(top + height / 2 - middle[1]) <= 0.1 * longer + 2
 
 
 def test_pillow_reads_what_was_drawn(folder, tmp_path):

@@ -111,6 +111,16 @@ def test_a_sure_frame_may_count_more():
     assert voted(TrackVote(weight="score"), *frames)[-1] == [("wind", 0.9 * 0.9 / 1.5)]
 
 
+@pytest.mark.parametrize("weight", ["same", "score", "area"])
+def test_the_highest_score_counts_however_sure_or_near_the_frame(weight):
+    every = np.array([[0.9, 0.1, 0.0]], np.float32)
+    vote = TrackVote(method="max", weight=weight).started()
+    line = regions(("hail", 0, (5, 0, 5, 10)), concept_scores=every, track_id=np.array([1]))
+    vote(frames=line)
+    found = vote(frames=regions(("wind", 0.5), track_id=np.array([1])))
+    assert (found.rows()[0]["concept"], found.rows()[0]["score"]) == ("hail", pytest.approx(0.9))
+
+
 def test_a_near_frame_may_count_more():
     vote = TrackVote(method="majority", weight="area").started()
     far, near = (

@@ -62,6 +62,16 @@ def test_a_concept_can_have_a_threshold_of_its_own():
     assert kept.labels.tolist() == [0, 2, 2]
 
 
+@pytest.mark.parametrize(("type", "score"), [(">=", 1.0), ("<=", 0.0), ("=", 0.5)])
+def test_concepts_without_a_threshold_of_their_own_can_be_dropped(type, score):
+    given = regions([score] * 3, [0, 1, 2])
+    params = {"thresholds": {"wind": score}, "type": type, "threshold": score}
+    assert RegionThresholder(**params)(regions=given).labels.tolist() == [0, 1, 2]
+    assert RegionThresholder(**params, rest="drop")(regions=given).labels.tolist() == [1]
+    answer = ConceptThresholder(**params, rest="drop")(concepts=concepts(score, score, score))
+    assert answer.scores.tolist() == [0, score, 0]
+
+
 def test_concepts_that_fail_are_zero_and_the_names_stay():
     answer = ConceptThresholder(threshold=0.3, thresholds={"wear": 0.05})(concepts=concepts(0.6, 0.2, 0.1))
     assert answer.scores.tolist() == pytest.approx([0.6, 0, 0.1])

@@ -211,6 +211,45 @@ def test_tiles_put_together_are_those_that_the_regions_were_found_in():
     assert faults_of(tiles, tiles | {"id": "other"}, near, sure, merge | {"inputs": ["sure", "other"]}) == [whole]
 
 
+TILES = {"id": "tiles", "operator": "image-tile", "inputs": ["image"]}
+NEAR = {"id": "near", "model": "roof-detector", "inputs": ["tiles"]}
+
+
+def step(id, operator, *inputs):
+    return {"id": id, "operator": operator, "inputs": list(inputs)}
+
+
+@pytest.mark.parametrize(
+    ("between", "found", "tiles"),
+    [
+        ([NEAR, step("a", "region-merge", "near")], "a", "tiles"),
+        ([step("some", "random-sample", "tiles"), NEAR | {"inputs": ["some"]}], "near", "tiles"),
+        ([step("some", "random-sample", "tiles"), NEAR], "near", "some"),
+        ([NEAR, step("crops", "image-crop", "image", "near"), GRADE], "grade", "tiles"),
+        ([NEAR, step("once", "tile-merge", "near", "tiles")], "once", "tiles"),
+        ([FIND], "find", "tiles"),
+    ],
+)
+def test_regions_that_have_no_rows_of_the_tiles_are_told(between, found, tiles):
+    (fault,) = faults_of(TILES, *between, step("merge", "tile-merge", found, tiles))
+    assert fault.startswith("merge: its regions were not found in its tiles.")
+
+
+@pytest.mark.parametrize(
+    ("between", "found", "tiles"),
+    [
+        ([NEAR, step("large", "image-resize", "tiles")], "near", "large"),
+        ([step("large", "image-rotate", "tiles"), NEAR | {"inputs": ["large"]}], "near", "tiles"),
+        ([step("some", "random-sample", "tiles"), NEAR | {"inputs": ["some"]}], "near", "some"),
+        ([NEAR, step("a", "random-sample", "near"), step("b", "non-max-suppression", "a")], "b", "tiles"),
+        ([NEAR, step("a", "sort", "near"), step("b", "track-vote", "a")], "b", "tiles"),
+        ([NEAR, step("a", "write-crops", "tiles")], "near", "a"),
+    ],
+)
+def test_regions_with_rows_of_the_tiles_are_put_together(between, found, tiles):
+    assert planned(TILES, *between, step("merge", "tile-merge", found, tiles)).steps[-1].gives == "regions"
+
+
 def test_line_counting_needs_ids_that_only_a_tracker_gives():
     count = {"id": "count", "operator": "line-counter", "inputs": ["image", "find"]}
     (fault,) = [fault for fault in faults_of(FIND, count) if "find" in fault]
