@@ -1,6 +1,6 @@
 """What the graph costs: a one-node workflow beside its predictor, and the memory of many pictures.
 
-    python -m benchmarks.workflow overhead MODEL FOLDER [--rounds 20]
+    python -m benchmarks.workflow overhead MODEL FOLDER [--rounds 20 --batches 8]
     python -m benchmarks.workflow memory WORKFLOW FOLDER --images 20000
 
 MODEL, WORKFLOW: registered here, or a file; FOLDER: pictures.
@@ -42,13 +42,13 @@ def seconds(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def overhead(model: str, folder: str, rounds: int) -> None:
+def overhead(model: str, folder: str, rounds: int, count: int) -> None:
     """Print how much more a workflow of one node costs."""
     from tasks.workflows import job_of, ready
 
     workflow = ready(job_of(model))
     (predictor,) = workflow.predictors.values()
-    batches = [[decode(path) for path in pictures(folder, BATCH)] for _ in range(8)]
+    batches = [[decode(path) for path in pictures(folder, BATCH)] for _ in range(count)]
     ways: list[Callable[[list], object]] = [predictor.predict, workflow.started()]
     for way in ways:
         way(batches[0])
@@ -94,11 +94,12 @@ def main() -> None:
     given.add_argument("model")
     given.add_argument("folder")
     given.add_argument("--rounds", type=int, default=20)
+    given.add_argument("--batches", type=int, default=8, help="of each round")
     given.add_argument("--images", type=int, default=200)
     asked = given.parse_args()
     settle()
     if asked.what == "overhead":
-        overhead(asked.model, asked.folder, asked.rounds)
+        overhead(asked.model, asked.folder, asked.rounds, asked.batches)
     else:
         memory(asked.model, asked.folder, asked.images)
 

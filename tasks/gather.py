@@ -87,7 +87,7 @@ def _page(
 
 def _told(counts: dict[str, int]) -> str:
     """The most frequent first, and how many more there are."""
-    ranked = [f"{count} {concept}" for concept, count in Counter(counts).most_common() if count]
+    ranked = [f"{count} × {concept}" for concept, count in Counter(counts).most_common() if count]
     more = [f"and {len(ranked) - LISTED} more"] if len(ranked) > LISTED else []
     return ", ".join(ranked[:LISTED] + more) or "nothing"
 

@@ -12,7 +12,8 @@ from models.runtime.workflows.plan import Plan, Step
 from tasks.style import INK, PALE_INK, colour, paint_to
 
 SUFFIXES = (".svg", ".png")
-WIDE, HIGH = 2.9, 1.15  # inches from one node to the next
+WIDE, HIGH = 3.1, 1.15  # inches from one node to the next
+BENT = 0.2  # an arrow that goes past others, as a share of its length
 
 
 def as_text(plan: Plan) -> str:
@@ -66,24 +67,29 @@ def _painted(graph: nx.DiGraph, plan: Plan):
     at = {
         node: (columns[x] * WIDE, (rows[x].index(y) - (len(rows[x]) - 1) / 2) * HIGH) for node, (x, y) in places.items()
     }
-    size = (len(layers) * WIDE, max(1.6, most * HIGH + 0.5))  # an inch of the figure is one of the layout
+    longest = max((at[target][0] - at[source][0] for source, target in graph.edges), default=0.0)
+    above = BENT * longest / 2 if longest > WIDE * 1.01 else 0.0  # how high the arrow that goes farthest is bent
+    deep = max(0.8, most * HIGH / 2 + 0.25)
+    size = (len(layers) * WIDE, 2 * deep + above)  # an inch of the figure is one of the layout
 
     def paint(figure) -> None:
-        axes = figure.subplots()
+        figure.set_layout_engine("none")
+        axes = figure.add_axes((0, 0, 1, 1))
         axes.set_xlim(-WIDE / 2, (len(layers) - 0.5) * WIDE)
-        axes.set_ylim(size[1] / 2, -size[1] / 2)
+        axes.set_ylim(deep, -deep - above)
         axes.axis("off")
+        boxes = {node: _box(axes, at[node], facts) for node, facts in graph.nodes(data=True)}
+        figure.draw_without_rendering()  # only then a box knows how large its text is
         for source, target in graph.edges:
-            _arrow(axes, at[source], at[target], gives[source])
-        for node, facts in graph.nodes(data=True):
-            _box(axes, at[node], facts)
+            _arrow(axes, (at[source], at[target]), (boxes[source], boxes[target]), gives[source])
 
     return size, paint
 
 
-def _box(axes, place: tuple[float, float], facts: dict) -> None:
-    under = short(facts["under"], 30)
-    axes.text(
+def _box(axes, place: tuple[float, float], facts: dict):
+    """The box around a node's name and what it is, drawn."""
+    under = short(facts["under"], 34)
+    text = axes.text(
         *place,
         f"{short(facts['title'], 24)}\n{under}",
         ha="center",
@@ -94,20 +100,25 @@ def _box(axes, place: tuple[float, float], facts: dict) -> None:
         bbox={"boxstyle": "round,pad=0.5", "facecolor": facts["tint"], "edgecolor": "none"},
         zorder=3,
     )
+    return text.get_bbox_patch()
 
 
-def _arrow(axes, start: tuple[float, float], end: tuple[float, float], gives: str) -> None:
-    bent = 0.0 if abs(end[0] - start[0]) <= WIDE * 1.01 else -0.2  # over what lies between
+def _arrow(axes, places: tuple, boxes: tuple, gives: str) -> None:
+    """From one box to the edge of another; over what lies between."""
+    start, end = places
+    bent = 0.0 if abs(end[0] - start[0]) <= WIDE * 1.01 else BENT
     axes.annotate(
         "",
-        xy=(end[0] - 0.85, end[1]),
-        xytext=(start[0] + 0.75, start[1]),
+        xy=end,
+        xytext=start,
         arrowprops={
             "arrowstyle": "->",
             "color": INK,
-            "connectionstyle": f"arc3,rad={bent}",
-            "shrinkA": 4,
-            "shrinkB": 4,
+            "connectionstyle": f"arc3,rad={-bent}",
+            "patchA": boxes[0],
+            "patchB": boxes[1],
+            "shrinkA": 2,
+            "shrinkB": 2,
         },
         zorder=2,
     )

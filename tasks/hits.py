@@ -29,7 +29,7 @@ def hits_sheet(asked: Image.Image, name: str, rows: Sequence[dict[str, Any]], pi
     """
     cells = [captioned(_square(asked, INK), CELL, "asked", "", name)]
     for row in rows[:MOST]:
-        first = f"{row['rank']}.  {row['score']:.3f}" + ("  the same file" if row["same"] else "")
+        first = f"{row['rank']}.  {row['score']:.3f}" + ("  this file" if row["same"] else "")
         cells.append(_cell(pictures, row, first, SAME if row["same"] else None))
     more = f", {MOST} of {len(rows)} shown" if len(rows) > MOST else ""
     return _headed(cells, f"{what}{more}")
@@ -44,7 +44,7 @@ def groups_sheet(groups: Sequence[Sequence[dict[str, Any]]], pictures: Path, wha
     for group in groups[:GROUPS]:
         shown = group if len(group) <= COLUMNS else group[: COLUMNS - 1]
         for row in shown:
-            first = f"{row['similarity']:.3f}" + ("  the same bytes" if row["exact"] else "")
+            first = f"{row['similarity']:.3f}" + ("  a copy" if row["exact"] else "")
             cells.append(_cell(pictures, row, first, LEAK if row["leak"] else None))
         if len(shown) < len(group):
             cells.append(captioned(_words(f"and {len(group) - len(shown)} more"), CELL, "", "", ""))
@@ -65,7 +65,7 @@ def _cell(pictures: Path, row: dict[str, Any], first: str, tint: str | None) -> 
         square = _square(decode(pictures / row["image"]), tint)
     except Fault:
         square = _words("not on disk")
-    return captioned(square, CELL, first, ", ".join(row["concepts"]), f"{row['split']}: {Path(row['image']).name}")
+    return captioned(square, CELL, first, ", ".join([row["split"], *row["concepts"]]), Path(row["image"]).name)
 
 
 def _square(picture: Image.Image, tint: str | None) -> Image.Image:

@@ -77,4 +77,4 @@ def most(found: dict[str, int]) -> str:
     """How often each concept was found, the most frequent first."""
     ranked = sorted(((count, name) for name, count in found.items() if count), key=lambda entry: -entry[0])
     more = f", and {len(ranked) - LISTED} more" if len(ranked) > LISTED else ""
-    return ", ".join(f"{count} {name}" for count, name in ranked[:LISTED]) + more or "nothing"
+    return ", ".join(f"{count} × {name}" for count, name in ranked[:LISTED]) + more or "nothing"

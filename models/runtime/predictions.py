@@ -211,12 +211,19 @@ VALUES: dict[str, type[Answer]] = {value.__name__: value for value in (Concepts,
 def ours(answer: Any) -> Any:
     """An answer of another copy of this code as this one's value: the class's name and its columns are the same.
 
-    What is of this copy, or of no class that it knows, stays as it is.
+    What is of this copy, or of no class that it knows, stays as it is. Columns were checked when the answer was made:
+    to check them again would take more than half of what a workflow adds to a picture (docs/benchmarks.md).
     """
     value = VALUES.get(type(answer).__name__)
     if value is None or isinstance(answer, value):
         return answer
-    return value(*(getattr(answer, column.name) for column in fields(value) if hasattr(answer, column.name)))
+    columns = {column.name: getattr(answer, column.name) for column in fields(value) if hasattr(answer, column.name)}
+    if len(columns) < len(fields(value)):  # of a copy that did not have them all yet
+        return value(**columns)
+    made = object.__new__(value)
+    for name, column in columns.items():
+        object.__setattr__(made, name, column)
+    return made
 
 
 def check(name: str, column: Array, shape: tuple[int, ...], dtype: type) -> None:

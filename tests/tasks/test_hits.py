@@ -57,7 +57,7 @@ def test_scores_and_concepts_are_written_below(pictures, monkeypatch):
     whole = hits.captioned
     monkeypatch.setattr(hits, "captioned", lambda *given: told.append(given[2:]) or whole(*given))
     hits_sheet(Image.new("RGB", (5, 5)), "asked.jpg", [row(0, score=0.98765, concepts=["a", "b"])], pictures, "")
-    assert told == [("asked", "", "asked.jpg"), ("1.  0.988", "a, b", "train: 0.png")]
+    assert told == [("asked", "", "asked.jpg"), ("1.  0.988", "train, a, b", "0.png")]
 
 
 def test_a_picture_that_has_gone_leaves_an_empty_cell(pictures):

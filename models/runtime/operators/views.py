@@ -12,6 +12,8 @@ from PIL import Image
 from ..predictions import Array, Regions
 
 CORNERS = np.array([[0, 1], [0, 3], [2, 1], [2, 3]])  # columns of a box in xyxy: its four corners
+AS_IT_IS = np.eye(2, 3)  # the way back of a picture that nothing was done to
+AS_IT_IS.flags.writeable = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +33,7 @@ class View:
     @classmethod
     def whole(cls, image: Image.Image) -> View:
         """The source picture itself."""
-        return cls(image, np.eye(2, 3), image.size)
+        return cls(image, AS_IT_IS, image.size)
 
     def cut(self, box: Sequence[float]) -> View:
         """The part of it within xyxy, in its own pixels, made whole pixels outwards and kept inside; 1 × 1 at least.
@@ -102,7 +104,7 @@ class Views:
 
 def in_source(view: View, found: Regions) -> Regions:
     """What was found in a view, in the source picture's own pixels."""
-    if np.array_equal(view.to_source, np.eye(2, 3)):  # the picture itself: not one bit of a box may change
+    if np.array_equal(view.to_source, AS_IT_IS):  # the picture itself: not one bit of a box may change
         return found
     return replace(found, boxes=view.boxes_to_source(found.boxes))
 
