@@ -475,9 +475,9 @@ def test_outside_this_process_standard_output_is_one_json_object(version, photos
 
 
 def test_the_line_for_people_names_the_most_frequent_first():
-    assert most({"hail": 2, "wind": 0, "moss": 7}) == "7 moss, 2 hail"
+    assert most({"hail": 2, "wind": 0, "moss": 7}) == "7 × moss, 2 × hail"
     assert most({"hail": 0}) == "nothing"
-    assert most({str(number): 1 for number in range(23)}).endswith(", 1 19, and 3 more")
+    assert most({str(number): 1 for number in range(23)}).endswith(", 1 × 19, and 3 more")
 
 
 def test_a_name_that_is_not_utf8_can_be_printed(tmp_path):
