@@ -156,7 +156,7 @@ class RandomSample(Operator):
 
     takes: ClassVar[dict[str, Port]] = {"found": Port(("concepts", "regions", "images"))}
     gives: ClassVar[str] = "found"
-    some: ClassVar[bool] = True
+    picks: ClassVar[bool] = True
 
     keep_fraction: Fraction = 0.5
     """The chance of each to be kept."""

@@ -36,14 +36,14 @@ class Operator(BaseModel):
     takes: its inputs by name, in order; it is called with them as keywords, one picture at a time (a port that takes
     many with a list).  gives: the type of what it answers, or the name of the input whose type that has.
     in_order: whether it follows one frame after the other: then it is called with `time_ms` as well, and `started`
-    gives a new one for each video.  some: whether of several pictures it gives only some, so that rows are others.
+    gives a new one for each video.  picks: whether of several pictures it gives only some, so that rows are others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
     takes: ClassVar[dict[str, Port]]
     gives: ClassVar[str]
     in_order: ClassVar[bool] = False
-    some: ClassVar[bool] = False
+    picks: ClassVar[bool] = False
 
     def started(self) -> Callable[..., Any]:
         """What answers for one stream of pictures: itself, where it remembers nothing."""

@@ -89,7 +89,7 @@ def _rows(step: Step, known: _Checked) -> str:
         return known.rows[step.wires["image"][0]]
     gives = step.operator.gives
     port = gives if gives in step.operator.takes else AS.get(gives, "")  # a tracker's regions keep their columns
-    if step.gives == "images" and (not port or step.operator.some):
+    if step.gives == "images" and (not port or step.operator.picks):
         return step.node.id
     return known.rows[step.wires[port][0]] if port in step.wires else ""
 
