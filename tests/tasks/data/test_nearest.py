@@ -143,6 +143,27 @@ def test_a_graph_written_and_read_answers_the_same_and_takes_more(made, tmp_path
     assert found.rows[:, 0].tolist() == list(range(3000, 3020))
 
 
+def test_a_graph_of_whole_numbers_is_read_too(tmp_path):
+    """As they were written at first."""
+    import faiss
+
+    vectors = cloud(300)
+    index = faiss.IndexPreTransform(faiss.PCAMatrix(24, 24), faiss.IndexHNSWFlat(24, 32))
+    index.train(vectors)
+    index.add(vectors)
+    faiss.write_index(index, str(tmp_path / "graph.faiss"))
+    earlier = Graph.read(tmp_path / "graph.faiss", changing=True)
+    earlier.add(cloud(20, seed=6))
+    more, asked = np.concatenate([vectors, cloud(20, seed=6)]), cloud(30, seed=2)
+    assert recall(earlier.nearest(more, asked, 5).rows, by_hand(more, asked, 5)[1]) >= 0.99
+
+
+def test_a_graph_is_not_asked_with_the_vectors_of_another(made):
+    walked, vectors = made
+    with pytest.raises(ValueError, match=r"a graph of 3000 × 24 numbers is asked with \(2999, 24\) vectors"):
+        walked.nearest(vectors[1:], vectors[:1], 5)
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing of a graph", b"IxPT" + b"\0" * 50])
 def test_another_files_content_is_no_graph(tmp_path, content):
     (tmp_path / "graph.faiss").write_bytes(content)
