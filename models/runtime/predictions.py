@@ -206,6 +206,7 @@ class Clusters:
 
 Answer = Concepts | Regions | Embeddings | Clusters
 VALUES: dict[str, type[Answer]] = {value.__name__: value for value in (Concepts, Regions, Embeddings, Clusters)}
+COLUMNS = {name: tuple(column.name for column in fields(value)) for name, value in VALUES.items()}
 
 
 def ours(answer: Any) -> Any:
@@ -214,15 +215,16 @@ def ours(answer: Any) -> Any:
     What is of this copy, or of no class that it knows, stays as it is. Columns were checked when the answer was made:
     to check them again would take more than half of what a workflow adds to a picture (docs/benchmarks.md).
     """
-    value = VALUES.get(type(answer).__name__)
+    kind = type(answer).__name__
+    value = VALUES.get(kind)
     if value is None or isinstance(answer, value):
         return answer
-    columns = {column.name: getattr(answer, column.name) for column in fields(value) if hasattr(answer, column.name)}
-    if len(columns) < len(fields(value)):  # of a copy that did not have them all yet
-        return value(**columns)
     made = object.__new__(value)
-    for name, column in columns.items():
-        object.__setattr__(made, name, column)
+    try:
+        for name in COLUMNS[kind]:
+            object.__setattr__(made, name, getattr(answer, name))
+    except AttributeError:  # of a copy that did not have them all yet
+        return value(**{name: getattr(answer, name) for name in COLUMNS[kind] if hasattr(answer, name)})
     return made
 
 
