@@ -5,7 +5,7 @@ What is read has the same meaning here; what has none is a fault that says what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.runtime.faults import choices, listed, short
@@ -14,17 +14,23 @@ from models.runtime.operators.filter import PASSES, PLATFORM
 from models.runtime.workflows.graph import MOST
 from tasks.hosted_terms import (
     AHEAD,
+    APART,
     COMPARISON,
     CONCEPTS,
+    DATA,
+    INFO,
     INSTEAD,
     LEAST,
     LISTED,
     LISTING,
     MARGIN,
+    MODEL,
     MODELS,
     NAMES,
     NEAR,
+    NODE,
     NUMBERS,
+    OWN,
     STATUS,
     TYPES,
     UNMAPPED,
@@ -66,9 +72,13 @@ def _node(node: dict[str, Any], models: Mapping[str, str], faults: list[str], li
     linked = node.get("node_inputs")
     links = linked if isinstance(linked, list) else [linked] if linked else []
     before = [each.get("node_id") if isinstance(each, dict) else each for each in links]
-    told: list[str] = []
+    told = [*_unknown("", node, NODE), *_unknown("model.", theirs, MODEL)]
+    info = _below(theirs, "output_info", told)
+    told += _unknown("output_info.", info, INFO)
+    data = _below(info, "data", told)
+    told += _unknown("output_info.data.", data, DATA)
     id, type = (_word(name, theirs.get(name), told) for name in ("model_id", "model_type_id"))
-    params = _part(theirs, "params")
+    params = _below(info, "params", told)
     margin = MARGIN.fullmatch(id)
     wanted = models.get(id) or ("image-crop" if margin else TYPES.get(type, id))
     if margin and wanted == "image-crop":
@@ -76,7 +86,7 @@ def _node(node: dict[str, Any], models: Mapping[str, str], faults: list[str], li
     elif id not in models and type not in {"", *TYPES, *MODELS}:
         near = NEAR.get(type, "what comes near it: a model or an operator")
         told.append(f"there is no {short(type)} here. In the mapping file `{short(id)}` may be {near}")
-    concepts = _concepts(_part(theirs, "data").get("concepts"), told)
+    concepts = _concepts(data.get("concepts"), told)
     if wanted in OPERATORS:
         ports = OPERATORS[wanted].takes
         looks_back = [port for port in ports if ports[port].types == ("image",) and len(ports) > 1 and before]
@@ -99,22 +109,32 @@ def _word(name: str, given: Any, told: list[str]) -> str:
     return ""
 
 
-def _part(theirs: dict[str, Any], name: str) -> dict[str, Any]:
-    """What is said in `output_info.params` or `output_info.data`, nothing where there is none."""
-    info = theirs.get("output_info")
-    given = info.get(name) if isinstance(info, dict) else None
+def _below(part: Mapping[str, Any], name: str, told: list[str]) -> dict[str, Any]:
+    """What is said below a key, nothing where there is none. What is no mapping is told."""
+    given = part.get(name)
+    if _says(given) and not isinstance(given, dict):
+        told.append(f"{name}: a mapping, got {short(given)!r}")
     return {key: value for key, value in given.items() if _says(value)} if isinstance(given, dict) else {}
+
+
+def _unknown(where: str, part: Mapping[str, Any], known: Sequence[str]) -> list[str]:
+    """What stands where nothing is looked for, and so would have no say."""
+    stray = [key for key, value in part.items() if key not in known and _says(value)]
+    return [f"{where}{short(key)}: no such key. {choices(short(key), known)}" for key in stray]
 
 
 def _concepts(given: Any, told: list[str]) -> dict[str, Any]:
     """Each concept's value by its name, or by its id where it has no name; None where it has no value."""
-    concepts = {}
+    concepts: dict[str, Any] = {}
     for each in given if isinstance(given, list) else [given] if given else []:
-        name = each.get("name") or each.get("id") if isinstance(each, dict) else None
-        if isinstance(name, str):
-            concepts[name] = each.get("value")
+        said = (each.get("name") or each.get("id")) if isinstance(each, dict) else None
+        name = _word(CONCEPTS, said, told)
+        if not name:
+            told += [] if said else [f"{CONCEPTS}: each has a name or an id, got {short(each)!r}"]
+        elif name in concepts:
+            told.append(f"{CONCEPTS}: {short(name)} stands twice. Keep one of them")
         else:
-            told.append(f"{CONCEPTS}: each has a name or an id, got {short(each)!r}")
+            concepts[name] = each.get("value")
     return concepts
 
 
@@ -156,6 +176,8 @@ def _thresholds(params: dict[str, Any], concepts: dict[str, Any], told: list[str
         if not {"threshold", "thresholds"} & params.keys():
             told.append(f"{CONCEPTS}: no concept. Name those that go on, each with its threshold, 0 to 1, as `value`")
         return {}
+    for name in ("threshold", "thresholds", "rest"):
+        told += [f"{name}: {OWN}"] if params.pop(name, None) is not None else []
     without = [name for name, value in concepts.items() if not _is_score(value)]
     if without:
         told.append(f"{CONCEPTS}: no value from 0 to 1 for {listed(without)}. Give each its threshold")
@@ -195,13 +217,25 @@ def _give_least(known: Mapping[str, dict[str, Any]], listing: set[str], faults: 
         params = node["params"]
         if node.get("operator") != "write-annotations" or "several" not in params:
             continue
-        model = next((each for each in _back(id, known) if "model" in known[each]), "")
-        if not model:
+        least = {model: known[model]["params"].get("threshold", 0.0) for model in _asked(id, known)}
+        if len({*least.values()}) > 1:
+            faults.append(f"{id}: {APART.format(listed(f'{model}: {score}' for model, score in least.items()))}")
             continue
-        least = known[model]["params"].get("threshold", 0.0)
-        params |= {name: least for name in ("sure", "unsure") if params.get(name) == 0}
-        if model in listing:
+        params |= {name: max(least.values(), default=0.0) for name in ("sure", "unsure") if params.get(name) == 0}
+        for model in least.keys() & listing:
             faults.append(f"{model}: {LISTING} has no equal here, and {id} would write more labels. {LISTED}")
+
+
+def _asked(id: str, known: Mapping[str, dict[str, Any]]) -> list[str]:
+    """The models whose answers come to a node, by whatever way, none of them through another one."""
+    models: list[str] = []
+    left, seen = [id], {id}
+    while left:
+        for before in known[left.pop()]["inputs"]:
+            if isinstance(before, str) and before in known and before not in seen:
+                seen.add(before)
+                (models if "model" in known[before] else left).append(before)
+    return models
 
 
 def _give_tiles(known: Mapping[str, dict[str, Any]], faults: list[str]) -> None:

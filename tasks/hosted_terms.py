@@ -46,6 +46,10 @@ MODELS = {
     "multimodal-embedder",
     "multimodal-to-text",
 }
+# The keys of its files. Whose model it is and when it was made is told nowhere here, so that it may say it.
+NODE = ("id", "model", "node_inputs", "suppress_output")
+MODEL = ("model_id", "model_version_id", "model_type_id", "output_info", "user_id", "app_id", "description", "name")
+INFO, DATA = ("params", "data"), ("concepts",)
 LEAST = ("detection_threshold", "min_value")  # a model's parameters that are its threshold here: the higher one counts
 COMPARISON = "concept_threshold_type"
 NAMES = {COMPARISON: "type"}  # its parameters that are called otherwise here
@@ -60,6 +64,11 @@ INSTEAD = {
     "track_id_prefix": "Leave it out: ids are numbers, and begin anew with each video",
 }
 AHEAD = "Leave it out, and put a thresholder before it where only sure ones may count"
+OWN = "their concepts have thresholds of their own, and all others fail there. Leave it out"
+APART = (
+    "it would write labels that are left out there: the models before it have different thresholds ({}). Give them "
+    "one, or none and put a thresholder after each"
+)
 LISTED = "Leave it out, and put a top-k operator after the model"
 UNMAPPED = (
     "concept-map: their synonyms are in an app's knowledge graph, not in the file. Write them as "

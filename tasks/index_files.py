@@ -36,7 +36,7 @@ class Head(BaseModel):
     folder: where the pictures lie, of a dataset that was checked out elsewhere; empty: in `data/`.
     count, dimension: N and D of the vectors.  kind: whether all are looked at, or a graph of them is walked.
     recall: share of the ten nearest that this finds, measured on its own vectors when it was made.
-    sizes: bytes of each file.  created: ISO 8601 in UTC.
+    sizes: bytes of each file.  created: ISO 8601 in UTC.  zeros: vectors that are 0, and so as near to all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -52,6 +52,7 @@ class Head(BaseModel):
     recall: float
     sizes: dict[str, int]
     created: str
+    zeros: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +162,14 @@ def open_index(folder: Path) -> VisualIndex:
         if there != size:
             raise damaged(file, f"it has {there} bytes, {size} were written")
     index = VisualIndex(head, folder)
+    zeros = 0
     for start in range(0, head.count, BLOCK):
         lengths = np.linalg.norm(index.vectors[start : start + BLOCK], axis=1)
-        if not (np.abs(lengths - 1) < 0.01).all():  # also not a number
+        zeros += int(np.count_nonzero(lengths == 0))
+        if not ((np.abs(lengths - 1) < 0.01) | (lengths == 0)).all():  # also not a number
             raise damaged(folder / VECTORS, "a vector in it is not of length 1")
+    if zeros != head.zeros:
+        raise damaged(folder / VECTORS, f"{zeros} vectors in it are 0, {head.zeros} were")
     return index
 
 

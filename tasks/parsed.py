@@ -8,9 +8,21 @@ import yaml
 
 from models.runtime.faults import short
 
+MERGE = "tag:yaml.org,2002:merge"  # a `<<`
+MERGED = 100_000  # keys that `<<` may bring into all mappings of a text: ten lines can ask for a billion
+
 
 class _Once(yaml.SafeLoader):
     """YAML in which a key that stands twice is wrong: the first would be lost without a word."""
+
+    merged = 0
+
+    def flatten_mapping(self, node: Any) -> None:
+        merges = any(key.tag == MERGE for key, _ in node.value)
+        super().flatten_mapping(node)
+        self.merged += len(node.value) if merges else 0
+        if self.merged > MERGED:
+            raise yaml.YAMLError(f"`<<` in line {node.start_mark.line + 1} and before brings in over {MERGED} keys")
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()

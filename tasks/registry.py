@@ -82,7 +82,7 @@ def resolve(reference: str) -> Version:
     if reference.startswith(("/", "./", "../")):
         return _unregistered(reference)
     matched = re.fullmatch(r"(?P<name>[^@/]+)(@(?P<alias>[^@/]+)|/(?P<number>-?\d+))?", reference)
-    if matched is None:
+    if matched is None or not reference.isprintable():  # MLflow cannot even ask for half a character
         how = "Write name, name@alias or name/number, as in roofs-detector@champion."
         raise Fault(f"{short(reference)!r} is no model. {how}")
     name, alias, wanted = matched["name"], matched["alias"], matched["number"]

@@ -153,6 +153,7 @@ def _write(
             kind="hnsw" if recall else "exact",
             recall=recall or 1.0,
             created=datetime.now(UTC).isoformat(),
+            zeros=int(np.count_nonzero(~vectors.any(axis=1))),
         )
 
 

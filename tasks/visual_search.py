@@ -162,12 +162,16 @@ def _part(image: Image.Image, box: Box, picture: Path) -> Image.Image:
 
 
 def checked_sheet(path: Path, asked: Path | None = None) -> Path:
-    """Where a sheet can be written. Raises Fault where its name says that it is no JPEG, and for the picture asked."""
+    """Where a sheet can be written. Raises Fault for a name that is no JPEG's, one below a file, the picture asked."""
     if asked is not None and path.exists() and asked.exists() and path.samefile(asked):
         raise Fault(f"{path}: is the picture that is asked about; the sheet would take its place. Name another file.")
     if path.suffix.lower() not in SHEETS:
         raise Fault(f"{path}: a sheet is written as JPEG. Name a file that ends in .jpg.")
-    return path.resolve()
+    path = path.resolve()
+    there = next(folder for folder in path.parents if folder.exists())
+    if not there.is_dir():
+        raise Fault(f"{path}: {there} is no folder, so nothing can lie in it. Name another file.")
+    return path
 
 
 def watched(starts: Sequence[int], what: str) -> Iterable[int]:

@@ -141,7 +141,7 @@ def _mapping(file: str) -> dict[str, str]:
         raise Fault(f"{file}: cannot be read as YAML ({error})") from None
     if not isinstance(row, dict) or not all(isinstance(value, str) for value in row.values()):
         raise Fault(f"{file}: a mapping file has a line `their-model-id: our-model@champion` for each model")
-    return {str(name): value for name, value in row.items()}
+    return {short(name, 1000): value for name, value in row.items()}
 
 
 def pinned(graph: Graph, faults: Sequence[str], where: str) -> Graph:

@@ -9,6 +9,7 @@ import typer
 from typer import Argument, Option
 
 from flows.cli.given import a_split
+from flows.cli.output import visible
 
 LISTED = 20  # concepts in a prediction's line; --json holds all
 OF_DATASET = "Of a dataset: train, val or test; default: all."
@@ -70,7 +71,9 @@ def story(done: dict[str, Any]) -> str:
         lines += [f"  {node}: {most(found)}" for node, found in done["found"].items()]
     for node, came in done.get("acts", {}).items():
         lines.append(f"  {node}: {', '.join(f'{name} {value}' for name, value in came.items())}")
-    return "\n".join([*lines, *(f"  left out: {row['path']}: {row['reason']}" for row in done["rejected"])])
+    return "\n".join(
+        [*lines, *(f"  left out: {visible(row['path'])}: {visible(row['reason'])}" for row in done["rejected"])]
+    )
 
 
 def most(found: dict[str, int]) -> str:

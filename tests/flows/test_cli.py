@@ -16,6 +16,7 @@ import typer
 import yaml
 
 from flows.cli import app, main, training
+from flows.cli.output import fail
 from flows.cli.path import share
 from flows.cli.predicted import most
 from models.catalog import TEMPLATES, TYPES, names
@@ -67,6 +68,12 @@ COMMANDS = leaves(typer.main.get_command(app))
 
 
 NOUNS = {"app", "dataset", "template", "type", "model", "run", "workflow", "index"}
+
+
+def test_a_name_does_not_steer_the_terminal(capsys):
+    with pytest.raises(SystemExit):
+        fail("2 faults\n  \x1b[31mred\x07: no such input, é 日本 stay")
+    assert capsys.readouterr().err == "error: 2 faults\n  \\x1b[31mred\\x07: no such input, é 日本 stay\n"
 
 
 def test_every_command_is_there():

@@ -392,6 +392,61 @@ def test_odd_nodes_are_left_for_the_check_to_tell(odd):
     assert faults
 
 
+KEYS = "Known: app_id, description, model_id, model_type_id, model_version_id, name, output_info, user_id."
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"node_input": [{"node_id": "c"}]},
+            "node_input: no such key. Known: id, model, node_inputs, suppress_output.",
+        ),
+        ({"inputs": ["c"]}, "inputs: no such key. Known: id, model, node_inputs, suppress_output."),
+        ({"model": {"model_id": "m", "params": {"min_value": 0.9}}}, f"model.params: no such key. {KEYS}"),
+        ({"model": {"model_id": "m", "output_inf": {"data": {}}}}, f"model.output_inf: no such key. {KEYS}"),
+        ({"model": {"model_id": "m", "output_info": [{"params": {}}]}}, "output_info: a mapping, got"),
+        ({"model": {"model_id": "m", "output_info": {"params": 7}}}, "params: a mapping, got '7'"),
+        ({"model": {"model_id": "m", "output_info": {"parms": {"a": 1}}}}, "output_info.parms: no such key. Known: da"),
+        (
+            {"model": {"model_id": "m", "output_info": {"data": {"concept": ["a"]}}}},
+            "output_info.data.concept: no such",
+        ),
+    ],
+)
+def test_what_stands_where_nothing_is_looked_for_is_told(change, told):
+    (fault,) = faults_of({"id": "d"} | change)
+    assert fault.startswith(f"d: {told}")
+
+
+def test_whose_a_model_is_may_be_said():
+    theirs = {"model_id": "m", "model_version_id": "1", "user_id": "u", "app_id": "a", "description": "of roofs"}
+    assert ours({"id": "d", "model": theirs, "suppress_output": False})["d"]["model"] == "m"
+
+
+def test_a_concept_has_one_threshold():
+    twice = [{"id": 1, "value": 0.9}, {"name": "1", "value": 0.1}]
+    assert faults_of(node("t", ["d"], "region-thresholder", {}, twice)) == [
+        "t: output_info.data.concepts: 1 stands twice. Keep one of them"
+    ]
+    for name, value in (("threshold", 0.9), ("thresholds", {"wear": 0.3}), ("rest", "compare")):
+        assert faults_of(node("t", ["d"], "region-thresholder", {name: value}, TWO)) == [
+            f"t: {name}: their concepts have thresholds of their own, and all others fail there. Leave it out"
+        ]
+
+
+@pytest.mark.parametrize("order", [["d", "e"], ["e", "d"]])
+def test_a_writer_behind_several_models_takes_their_threshold_where_it_is_one(order):
+    merge, writer = node("m", order, "merge"), node("w", ["m"], "annotation-writer", {"annotation_status": "SUCCESS"})
+    d, e = node("d", params={"min_value": 0.3}), node("e", params={"min_value": 0.8})
+    (fault,) = faults_of(d, e, merge, writer, **{"m-m": "region-merge"})
+    told = ", ".join({"d": "d: 0.3", "e": "e: 0.8"}[id] for id in reversed(order))
+    assert sorted(fault.partition("(")[2].partition(")")[0].split(", ")) == sorted(told.split(", "))
+    assert fault.startswith("w: it would write labels that are left out there: the models before it have different thr")
+    e["model"]["output_info"]["params"]["min_value"] = 0.3
+    assert ours(d, e, merge, writer, **{"m-m": "region-merge"})["w"]["params"]["unsure"] == 0.3
+
+
 def test_what_aliases_would_make_long_is_told_short():
     long: list = []
     for _ in range(60):  # 2 ** 60 lists, written out

@@ -98,7 +98,7 @@ def test_what_is_very_long_is_cut_in_what_is_told(name, reference):
     assert len(str(told.value)) < 1000
 
 
-@pytest.mark.parametrize("reference", ["", "a@b@c", "a/b", "a/1/2", "models:/a/1", "a@"])
+@pytest.mark.parametrize("reference", ["", "\ud800", "a@b@c", "a/b", "a/1/2", "models:/a/1", "a@"])
 def test_what_is_no_reference_is_told_how_to_write_one(reference):
     with pytest.raises(Fault, match=r"is no model\. Write name, name@alias or name/number, as in roofs-detector@champ"):
         resolve(reference)

@@ -154,6 +154,23 @@ def test_what_is_too_short_is_made_again(version, dataset):
     assert (again.unchanged, whole.row(3).image) == (False, "003.png")
 
 
+def test_a_vector_of_zeros_is_kept_and_a_file_that_lost_some_is_told(version, dataset, monkeypatch):
+    def embeddings(*_):
+        made = np.eye(16, 20, dtype="f4")
+        made[5] = 0
+        return made
+
+    monkeypatch.setattr(visual_index, "embeddings", embeddings)
+    done, index = built(version, dataset)
+    assert (done.images, index.head.zeros) == (16, 1)
+    assert built(version, dataset)[0].unchanged
+    lost = index.vectors.copy()
+    lost[9] = 0
+    np.save(index.folder / VECTORS, lost)
+    with pytest.raises(Fault, match=r"vectors\.npy: is no file of an index any more \(2 vectors in it are 0, 1 were\)"):
+        open_index(index.folder)
+
+
 def test_vectors_that_are_not_finite_are_refused(version, dataset, monkeypatch):
     monkeypatch.setattr(visual_index, "embeddings", lambda _, __, entries: np.full((len(entries), 4), np.nan, "f4"))
     with pytest.raises(Fault, match=r"answers 16 of 16 pictures with numbers that are not finite, the first 000\.png"):
@@ -302,6 +319,9 @@ def test_what_cannot_be_asked_is_refused(version, dataset, tmp_path):
             look(index, picture(dataset, 0), top)
     with pytest.raises(Fault, match=r"a sheet is written as JPEG\. Name a file that ends in \.jpg"):
         look(index, picture(dataset, 0), sheet=tmp_path / "sheet.gif")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(Fault, match=r"file is no folder, so nothing can lie in it\. Name another file\."):
+        look(index, picture(dataset, 0), sheet=tmp_path / "file" / "deep" / "sheet.jpg")
 
 
 def test_a_picture_that_has_gone_is_an_empty_cell(version, dataset):

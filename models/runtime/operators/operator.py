@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 AS = {"frames": "regions"}  # what a type can be taken as: regions of frames, followed by their ids, are regions
 
@@ -44,6 +44,16 @@ class Operator(BaseModel):
     gives: ClassVar[str]
     in_order: ClassVar[bool] = False
     picks: ClassVar[bool] = False
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, given: Any, info: ValidationInfo) -> Any:
+        """YAML reads `yes` as true, which pydantic would take as 1."""
+        inner = given.values() if isinstance(given, dict) else given if isinstance(given, list | tuple) else (given,)
+        wanted = cls.model_fields[str(info.field_name)].annotation
+        if wanted is not bool and any(isinstance(each, bool) for each in inner):
+            raise ValueError("yes, no, true and false are no value of it")
+        return given
 
     def started(self) -> Callable[..., Any]:
         """What answers for one stream of pictures: itself, where it remembers nothing."""

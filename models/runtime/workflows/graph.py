@@ -111,11 +111,11 @@ def _inputs(node: str, given: Any, faults: list[str]) -> tuple[Wire, ...]:
             if not isinstance(source, str) or not source:
                 faults.append(f"{node}.inputs: must name nodes, or `{PICTURE}`, got {short(source)!r}")
                 continue
-            wires.append(Wire(source.removeprefix("inputs."), str(port)))
+            wires.append(Wire(source.removeprefix("inputs."), short(port)))
     return tuple(wires)
 
 
 def _unknown_keys(where: str, given: dict, known: tuple[str, ...], faults: list[str]) -> None:
     for key in given:
         if key not in known:
-            faults.append(f"{where}.{short(key)}: no such key. {choices(str(key), known)}")
+            faults.append(f"{where}.{short(key)}: no such key. {choices(short(key), known)}")

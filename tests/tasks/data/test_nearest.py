@@ -107,11 +107,24 @@ def test_a_graph_is_tuned_until_it_finds_nearly_all(made):
     assert (np.diff(found.scores, axis=1) <= 0).all()
 
 
+def test_of_copies_any_counts_as_found():
+    vectors = cloud(1000)
+    vectors[::10] = vectors[0]
+    walked = Graph.new(vectors)
+    walked.add(vectors)
+    assert walked.tune(vectors, vectors[:50]) >= graph.RIGHT
+
+
 def test_a_graph_that_cannot_find_them_says_so(made, monkeypatch):
     walked, vectors = made
     monkeypatch.setattr(graph, "WALKS", (1,))
-    monkeypatch.setattr(Graph, "nearest", lambda self, vectors, asked, most: exact(vectors, -asked, most))
-    assert walked.tune(vectors, cloud(60, seed=8)) < 0.5
+
+    def next_nearest(self, vectors, asked, most):
+        found = exact(vectors, asked, 2 * most)
+        return nearest.Nearest(found.scores[:, most:], found.rows[:, most:])
+
+    monkeypatch.setattr(Graph, "nearest", next_nearest)
+    assert walked.tune(vectors, cloud(60, seed=8)) == 0
 
 
 @pytest.mark.parametrize("share", [0.5, 0.02])
