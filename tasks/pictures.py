@@ -18,10 +18,10 @@ OWN = ".sightline-parts"  # what a prediction that writes there has drawn so far
 def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
     """The pictures and videos that files, folders and globs mean, each once, and rows on what is none of these."""
     found: dict[Path, None] = {}
-    rejected = []
+    rejected: list[dict[str, str]] = []
     for entry in given:
         try:
-            found |= dict.fromkeys(_meant(entry))
+            found |= dict.fromkeys(_meant(entry, rejected))
         except Fault as fault:
             rejected.append({"path": readable(entry) or "''", "reason": str(fault)})
         except OSError as error:
@@ -32,8 +32,11 @@ def expand(given: Sequence[str]) -> tuple[list[Path], list[dict[str, str]]]:
     return list(found), rejected
 
 
-def _meant(entry: str) -> list[Path]:
-    """The pictures that one of those given means. Raises Fault with the reason when it means none."""
+def _meant(entry: str, rejected: list[dict[str, str]]) -> list[Path]:
+    """The pictures that one of those given means. Raises Fault with the reason when it means none.
+
+    rejected: gets what has a picture's name in a folder and is no file.
+    """
     if not entry:
         raise Fault("an empty path")
     path = Path(os.path.expanduser(entry))  # noqa: PTH111 - of Path it raises where there is no such user
@@ -41,18 +44,30 @@ def _meant(entry: str) -> list[Path]:
         return [path]
     if path.is_dir():
         every = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and OWN not in p.parts)
-        inside = sorted(p for p in every if p.is_file())
+        inside = [p for p in sorted(every) if _is_file(p, rejected)]
         if not inside:
             raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))}), and no video")
         return inside
-    if path.exists():  # to open a pipe would be to wait for who writes into it
-        raise Fault("a pipe, a socket or a device, and no file")
-    if path.is_symlink():
-        raise Fault(f"a link to what is not there ({readable(str(path.readlink()))})")
+    if path.exists() or path.is_symlink():
+        raise Fault(_instead(path))
     matched = sorted(Path(p) for p in glob.glob(str(path), recursive=True) if Path(p).is_file())  # noqa: PTH207
     if not matched:
         raise Fault("no such file or folder, and no file matches it")
     return matched
+
+
+def _is_file(path: Path, rejected: list[dict[str, str]]) -> bool:
+    there = path.is_file()
+    if not there and not path.is_dir():
+        rejected.append({"path": readable(str(path)), "reason": _instead(path)})
+    return there
+
+
+def _instead(path: Path) -> str:
+    """What a path is that is there and no file."""
+    if path.exists():  # to open a pipe would be to wait for who writes into it
+        return "a pipe, a socket or a device, and no file"
+    return f"a link to what is not there ({readable(str(path.readlink()))})"
 
 
 def writable(path: Path) -> bool:

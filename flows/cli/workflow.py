@@ -32,7 +32,11 @@ def workflow_check(
 
     plan = planned(job_of(file, models=models))
     nodes = [{"id": step.node.id, "gives": step.gives, "concepts": list(step.concepts)} for step in plan.steps]
-    answer({"workflow": plan.name, "nodes": nodes}, json, f"{plan.name}: {len(nodes)} nodes, no fault")
+    answer(
+        {"workflow": plan.name, "nodes": nodes},
+        json,
+        f"{plan.name}: {len(nodes)} node{'s' * (len(nodes) != 1)}, no fault",
+    )
 
 
 def workflow_show(

@@ -76,15 +76,28 @@ def test_what_is_no_file_is_never_opened(tmp_path):
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "socket.png"))
         given = [*(str(tmp_path / name) for name in ("pipe.png", "socket.png", "broken.png", "*.png")), "/dev/null"]
-        found, rejected = expand([*given, str(tmp_path), "a" * 5000, "a/" * 5000])
+        found, rejected = expand([*given, "a" * 5000, "a/" * 5000])
+        inside = expand([str(tmp_path)])
     assert found == []
     odd = "a pipe, a socket or a device, and no file"
     reasons = [row["reason"] for row in rejected]
     nothing = "no such file or folder, and no file matches it"
     assert reasons[:5] == [odd, odd, "a link to what is not there (gone.png)", nothing, odd]
-    assert reasons[5].startswith("no picture in this folder (")
-    assert reasons[6:] == ["File name too long"] * 2
-    assert max(len(row["path"]) for row in rejected[6:]) < 200
+    assert reasons[5:] == ["File name too long"] * 2
+    assert max(len(row["path"]) for row in rejected[5:]) < 200
+    assert [Path(row["path"]).name for row in inside[1]] == ["broken.png", "pipe.png", "socket.png", tmp_path.name]
+    assert [row["reason"] for row in inside[1][:3]] == [reasons[2], odd, odd]
+    assert inside[1][3]["reason"].startswith("no picture in this folder (")
+
+
+def test_of_a_folder_the_pictures_are_taken_and_a_broken_link_is_told(tmp_path):
+    made = picture(tmp_path / "a.png")
+    (tmp_path / "b.png").symlink_to("b.png")
+    (tmp_path / "folder.png").mkdir()
+    assert expand([str(tmp_path)]) == (
+        [made],
+        [{"path": str(tmp_path / "b.png"), "reason": "a link to what is not there (b.png)"}],
+    )
 
 
 def test_not_all_that_means_nothing_is_told(tmp_path):
