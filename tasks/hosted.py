@@ -75,10 +75,10 @@ def _node(node: dict[str, Any], models: Mapping[str, str], faults: list[str], li
     told = [*_unknown("", node, NODE), *_unknown("model.", theirs, MODEL)]
     info = _below(theirs, "output_info", told)
     told += _unknown("output_info.", info, INFO)
-    data = _below(info, "data", told)
+    data = _below(info, "output_info.data", told)
     told += _unknown("output_info.data.", data, DATA)
     id, type = (_word(name, theirs.get(name), told) for name in ("model_id", "model_type_id"))
-    params = _below(info, "params", told)
+    params = _below(info, "output_info.params", told)
     margin = MARGIN.fullmatch(id)
     wanted = models.get(id) or ("image-crop" if margin else TYPES.get(type, id))
     if margin and wanted == "image-crop":
@@ -109,11 +109,11 @@ def _word(name: str, given: Any, told: list[str]) -> str:
     return ""
 
 
-def _below(part: Mapping[str, Any], name: str, told: list[str]) -> dict[str, Any]:
-    """What is said below a key, nothing where there is none. What is no mapping is told."""
-    given = part.get(name)
+def _below(part: Mapping[str, Any], where: str, told: list[str]) -> dict[str, Any]:
+    """What is said below a key, the last in `where`; nothing where there is none. What is no mapping is told."""
+    given = part.get(where.rpartition(".")[2])
     if _says(given) and not isinstance(given, dict):
-        told.append(f"{name}: a mapping, got {short(given)!r}")
+        told.append(f"{where}: a mapping, got {short(given)!r}")
     return {key: value for key, value in given.items() if _says(value)} if isinstance(given, dict) else {}
 
 
@@ -220,10 +220,10 @@ def _give_least(known: Mapping[str, dict[str, Any]], listing: set[str], faults: 
         least = {model: known[model]["params"].get("threshold", 0.0) for model in _asked(id, known)}
         if len({*least.values()}) > 1:
             faults.append(f"{id}: {APART.format(listed(f'{model}: {score}' for model, score in least.items()))}")
-            continue
         params |= {name: max(least.values(), default=0.0) for name in ("sure", "unsure") if params.get(name) == 0}
-        for model in least.keys() & listing:
-            faults.append(f"{model}: {LISTING} has no equal here, and {id} would write more labels. {LISTED}")
+        for model in least:
+            if model in listing:
+                faults.append(f"{model}: {LISTING} has no equal here, and {id} would write more labels. {LISTED}")
 
 
 def _asked(id: str, known: Mapping[str, dict[str, Any]]) -> list[str]:

@@ -46,7 +46,7 @@ MODELS = {
     "multimodal-embedder",
     "multimodal-to-text",
 }
-# The keys of its files. Whose model it is and when it was made is told nowhere here, so that it may say it.
+# The keys of its files. Whose a model is has no meaning here: that may be said.
 NODE = ("id", "model", "node_inputs", "suppress_output")
 MODEL = ("model_id", "model_version_id", "model_type_id", "output_info", "user_id", "app_id", "description", "name")
 INFO, DATA = ("params", "data"), ("concepts",)
@@ -66,7 +66,7 @@ INSTEAD = {
 AHEAD = "Leave it out, and put a thresholder before it where only sure ones may count"
 OWN = "their concepts have thresholds of their own, and all others fail there. Leave it out"
 APART = (
-    "it would write labels that are left out there: the models before it have different thresholds ({}). Give them "
+    "it may write labels that are left out there: the models before it have different thresholds ({}). Give them "
     "one, or none and put a thresholder after each"
 )
 LISTED = "Leave it out, and put a top-k operator after the model"

@@ -15,25 +15,42 @@ MERGED = 100_000  # keys that `<<` may bring into all mappings of a text: ten li
 class _Once(yaml.SafeLoader):
     """YAML in which a key that stands twice is wrong: the first would be lost without a word."""
 
-    merged = 0
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.looked_at: set[int] = set()  # nodes, which all live as long as this
+        self.merged = 0
 
     def flatten_mapping(self, node: Any) -> None:
-        merges = any(key.tag == MERGE for key, _ in node.value)
+        """Each mapping comes here before it is made, one that others merge more often: by then it has their keys."""
+        if id(node) not in self.looked_at:
+            self.looked_at.add(id(node))
+            _check_once(node)
+        for key, value in node.value:
+            if key.tag == MERGE:
+                self._count(node, value.value if isinstance(value, yaml.SequenceNode) else [value])
         super().flatten_mapping(node)
-        self.merged += len(node.value) if merges else 0
-        if self.merged > MERGED:
-            raise yaml.YAMLError(f"`<<` in line {node.start_mark.line + 1} and before brings in over {MERGED} keys")
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
-                if key.value in seen:
+    def _count(self, node: Any, sources: list[Any]) -> None:
+        """Before they are merged, as that is what takes the time."""
+        for source in sources:
+            if isinstance(source, yaml.MappingNode):
+                self.flatten_mapping(source)
+                self.merged += len(source.value)
+                if self.merged > MERGED:
                     raise yaml.YAMLError(
-                        f"the key {short(key.value)!r} stands twice, again in line {key.start_mark.line + 1}"
+                        f"`<<` in line {node.start_mark.line + 1} and before brings in over {MERGED} keys"
                     )
-                seen.add(key.value)
-        return super().construct_mapping(node, deep)
+
+
+def _check_once(node: Any) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+            if key.value in seen:
+                raise yaml.YAMLError(
+                    f"the key {short(key.value)!r} stands twice, again in line {key.start_mark.line + 1}"
+                )
+            seen.add(key.value)
 
 
 def parsed(text: str | bytes) -> Any:

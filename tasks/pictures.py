@@ -44,7 +44,7 @@ def _meant(entry: str, rejected: list[dict[str, str]]) -> list[Path]:
         return [path]
     if path.is_dir():
         every = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and OWN not in p.parts)
-        inside = [p for p in sorted(every) if _is_file(p, rejected)]
+        inside = [p for p in sorted(every) if p.is_file() or _told(p, rejected)]
         if not inside:
             raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))}), and no video")
         return inside
@@ -56,11 +56,11 @@ def _meant(entry: str, rejected: list[dict[str, str]]) -> list[Path]:
     return matched
 
 
-def _is_file(path: Path, rejected: list[dict[str, str]]) -> bool:
-    there = path.is_file()
-    if not there and not path.is_dir():
+def _told(path: Path, rejected: list[dict[str, str]]) -> bool:
+    """False; of what is there and neither file nor folder, once it has been told."""
+    if not path.is_dir() and (path.is_symlink() or path.exists()):  # else it was deleted meanwhile
         rejected.append({"path": readable(str(path)), "reason": _instead(path)})
-    return there
+    return False
 
 
 def _instead(path: Path) -> str:

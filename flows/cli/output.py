@@ -15,7 +15,7 @@ import typer
 
 from models.runtime.faults import Fault
 
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # all but the end of a line
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 MODEL = "NAME (its champion, else the newest), NAME@alias or NAME/number."
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
@@ -37,12 +37,12 @@ def bold(text: str) -> str:
 
 def fail(words: str) -> NoReturn:
     """What is wrong, and exit code 1."""
-    aside(f"error: {visible(words)}")
+    aside("\n".join(map(visible, f"error: {words}".split("\n"))))
     sys.exit(1)
 
 
 def visible(text: str) -> str:
-    """The text with its control characters written out: a file's or a picture's name must not steer the terminal."""
+    """A line with its control characters written out: a file's or a picture's name must not steer the terminal."""
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 

@@ -213,7 +213,7 @@ def ours(answer: Any) -> Any:
     """An answer of another copy of this code as this one's value: the class's name and its columns are the same.
 
     What is of this copy, or of no class that it knows, stays as it is. Columns were checked when the answer was made:
-    to check them again would take more than half of what a workflow adds to a picture (docs/benchmarks.md).
+    to check them again took more than half of what a workflow added to a picture (docs/benchmarks.md).
     """
     kind = type(answer).__name__
     value = VALUES.get(kind)

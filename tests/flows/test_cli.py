@@ -18,7 +18,7 @@ import yaml
 from flows.cli import app, main, training
 from flows.cli.output import fail
 from flows.cli.path import share
-from flows.cli.predicted import most
+from flows.cli.predicted import most, story
 from models.catalog import TEMPLATES, TYPES, names
 from models.parameters import parameters
 from models.runtime.faults import Fault
@@ -74,6 +74,12 @@ def test_a_name_does_not_steer_the_terminal(capsys):
     with pytest.raises(SystemExit):
         fail("2 faults\n  \x1b[31mred\x07: no such input, é 日本 stay")
     assert capsys.readouterr().err == "error: 2 faults\n  \\x1b[31mred\\x07: no such input, é 日本 stay\n"
+
+
+def test_what_was_left_out_is_a_line_each():
+    rejected = [{"path": "a\nb\x1b.png", "reason": "no\tpicture"}]
+    told = story({"model": "m/1", "images": 1, "output": "o", "found": {}, "rejected": rejected})
+    assert told.splitlines()[1:] == ["  left out: a\\nb\\x1b.png: no\\tpicture"]
 
 
 def test_every_command_is_there():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tasks.parsed import parsed
@@ -30,9 +32,20 @@ def test_what_is_no_yaml_is_told_in_one_line(text, told):
 
 def test_merged_keys_are_read_and_those_named_again_count():
     assert parsed("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}")["b"] == {"x": 1, "y": 3}
+    assert parsed("a: &a {k: 1}\nx: {y: &b {<<: *a, k: 2}}\nc: {<<: *b}")["c"] == {"k": 2}
+    with pytest.raises(ValueError, match="the key 'k' stands twice"):
+        parsed("x: {y: &b {k: 1, k: 2}}\nc: {<<: *b}")
 
 
-def test_ten_lines_that_merge_a_billion_keys_are_refused_at_once():
-    lines = ["a0: &a0 {k: 1}", *(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}" for i in range(1, 10))]
-    with pytest.raises(ValueError, match=r"`<<` in line \d and before brings in over 100000 keys"):
-        parsed("\n".join(lines))
+def lines(steps: int, wide: int) -> str:
+    """Each step's mapping merges the one before so many times."""
+    merges = (f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * wide)}]}}" for i in range(1, steps))
+    return "\n".join(["a0: &a0 {k: 1}", *merges])
+
+
+@pytest.mark.parametrize("text", [lines(10, 10), lines(3, 20_000), "a: &a {<<: *a}"], ids=["deep", "wide", "itself"])
+def test_lines_that_merge_a_billion_keys_are_refused_at_once(text):
+    began = time.process_time()
+    with pytest.raises(ValueError, match=r"`<<` in line \d and before brings in over 100000 keys|recursion"):
+        parsed(text)
+    assert time.process_time() - began < 5

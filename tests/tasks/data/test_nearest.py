@@ -156,7 +156,7 @@ def test_a_graph_written_and_read_answers_the_same_and_takes_more(made, tmp_path
     assert found.rows[:, 0].tolist() == list(range(3000, 3020))
 
 
-def test_a_graph_of_whole_numbers_is_read_too(tmp_path):
+def test_a_graph_of_float32_is_read_too(tmp_path):
     """As they were written at first."""
     import faiss
 

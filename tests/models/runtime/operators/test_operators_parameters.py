@@ -84,11 +84,11 @@ def test_what_is_out_of_range_or_nonsense_is_refused(name, field):
             OPERATORS[name](**{field: value})
 
 
-@pytest.mark.parametrize(("name", "field"), FIELDS, ids=[".".join(each) for each in FIELDS])
+@pytest.mark.parametrize(
+    ("name", "field"), [each for each in FIELDS if OPERATORS[each[0]].model_fields[each[1]].annotation is not bool]
+)
 def test_yes_is_no_number(name, field):
     """As YAML reads `threshold: yes`, which would be 1."""
-    if OPERATORS[name].model_fields[field].annotation is bool:
-        return
     for value in (True, [True], {"a": False}):
         with pytest.raises(ValidationError, match=rf"1 validation error for \w+\n{field}\n.*are no value of it"):
             OPERATORS[name](**{field: value})
