@@ -44,7 +44,12 @@ def _meant(entry: str, rejected: list[dict[str, str]]) -> list[Path]:
         return [path]
     if path.is_dir():
         every = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES | VIDEOS and OWN not in p.parts)
-        inside = [p for p in sorted(every) if p.is_file() or _told(p, rejected)]
+        inside = []
+        for found in sorted(every):
+            if found.is_file():
+                inside.append(found)
+            elif not found.is_dir() and (found.is_symlink() or found.exists()):  # else it was deleted meanwhile
+                rejected.append({"path": readable(str(found)), "reason": _instead(found)})
         if not inside:
             raise Fault(f"no picture in this folder ({', '.join(sorted(SUFFIXES))}), and no video")
         return inside
@@ -54,13 +59,6 @@ def _meant(entry: str, rejected: list[dict[str, str]]) -> list[Path]:
     if not matched:
         raise Fault("no such file or folder, and no file matches it")
     return matched
-
-
-def _told(path: Path, rejected: list[dict[str, str]]) -> bool:
-    """False; of what is there and neither file nor folder, once it has been told."""
-    if not path.is_dir() and (path.is_symlink() or path.exists()):  # else it was deleted meanwhile
-        rejected.append({"path": readable(str(path)), "reason": _instead(path)})
-    return False
 
 
 def _instead(path: Path) -> str:
